@@ -1,0 +1,79 @@
+# prefect-janitor: make, make check, make demo, make bench. `make help` lists the rest.
+#
+# BUILD picks the kind: (empty) release, asan (AddressSanitizer and UndefinedBehaviorSanitizer), tsan
+# (ThreadSanitizer), coverage. Each has a folder of its own under build/. WERROR=1 makes warnings errors.
+
+VERSION := 0.1.0
+BUILD ?=
+OUT := build$(if $(BUILD),/$(BUILD))
+CC := gcc
+PACKAGES := libcurl jansson libconfig libcrypto uuid
+
+WARNINGS := -Wall -Wextra -Wconversion -Wcast-qual -Wformat=2 -Wformat-signedness -Wmissing-prototypes \
+            -Wstrict-prototypes -Wvla -Wwrite-strings -Wshadow -Wundef $(if $(WERROR),-Werror)
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+KIND_ := -O2 $(HARDENING)
+KIND_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+KIND_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+KIND_coverage := -O0 --coverage
+CFLAGS := -std=c11 -g -pthread -D_GNU_SOURCE -DJANITOR_VERSION='"$(VERSION)"' -I. -MMD -MP \
+          $(WARNINGS) $(KIND_$(BUILD)) $(shell pkg-config --cflags $(PACKAGES))
+LDFLAGS := -pthread $(KIND_$(BUILD)) $(if $(BUILD),,-pie -Wl,-z,relro,-z,now -Wl,--as-needed)
+LDLIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
+
+SOURCES := $(wildcard client/*/*.c flows/*.c flows/*/*.c worker/*.c)
+EMBED_FILES := $(wildcard flows/*/*.json flows/*/*.md worker/*.json)
+OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
+UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
+UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(OUT)/%.o)
+
+.PHONY: all unit check demo bench headers install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(OUT)/prefect-janitor
+
+$(OUT)/prefect-janitor: $(OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+# A file as it is, under a symbol made from its path: client/base/embed.h
+$(EMBED_FILES:%=$(OUT)/%.o): $(OUT)/%.o: %
+	@mkdir -p $(@D)
+	ld -r -b binary -z noexecstack -o $@ $<
+
+$(OUT)/unit-tests: $(UNIT_OBJECTS) $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+unit: $(OUT)/unit-tests ## unit tests of this BUILD
+	$(OUT)/unit-tests
+
+headers: ## every header compiles alone
+	@for h in $$(git ls-files '*.h'); do \
+		$(CC) $(CFLAGS) -MF /dev/null -fsyntax-only -x c $$h || exit 1; done
+
+check: ## everything: scripts/check
+	scripts/check
+
+demo: ## the whole path on a server of its own: scripts/demo
+	scripts/demo
+
+bench: all ## speed and memory, as a table
+	scripts/bench
+
+PREFIX ?= /usr/local
+install: all ## to PREFIX, /usr/local by default
+	install -D -m 755 $(OUT)/prefect-janitor $(DESTDIR)$(PREFIX)/bin/prefect-janitor
+	install -D -m 644 conf/prefect-janitor.conf $(DESTDIR)$(PREFIX)/share/doc/prefect-janitor/prefect-janitor.conf
+	install -D -m 644 conf/prefect-janitor.service $(DESTDIR)$(PREFIX)/share/doc/prefect-janitor/prefect-janitor.service
+
+clean: ## remove build/
+	rm -rf build
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)

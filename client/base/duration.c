@@ -1,0 +1,119 @@
+#include "client/base/duration.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "client/base/clock.h"
+
+#define DAY_S 86400
+#define LIMIT_US (INT64_C(290000) * 365 * DAY_S * US_PER_SEC)
+
+/* Seconds in a unit of the date or the time part; 0 for a letter that does not stand there. */
+static int64_t unit_seconds(char unit, bool in_time)
+{
+	static const struct {
+		char unit;
+		bool in_time;
+		int64_t seconds;
+	} units[] = {
+		{'Y', false, 365 * DAY_S}, {'M', false, 30 * DAY_S}, {'W', false, 7 * DAY_S}, {'D', false, DAY_S},
+		{'H', true, 3600},         {'M', true, 60},          {'S', true, 1},
+	};
+
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+		if (units[i].unit == unit && units[i].in_time == in_time)
+			return units[i].seconds;
+	return 0;
+}
+
+/* Reads "12" or "12.5" at *@s as microseconds of a unit that is 1 s long; -1 where it is no number or
+ * too large. Twelve digits of whole seconds are more than enough. */
+struct quantity {
+	int64_t whole;
+	long double fraction;
+	bool has_fraction;
+};
+
+static bool read_quantity(const char **s, struct quantity *ret_quantity)
+{
+	struct quantity q = {0};
+	long double place = 1;
+
+	if (!isdigit((unsigned char)**s))
+		return false;
+	for (; isdigit((unsigned char)**s); (*s)++) {
+		if (q.whole > LIMIT_US / US_PER_SEC)
+			return false;
+		q.whole = q.whole * 10 + (**s - '0');
+	}
+	if (**s == '.' || **s == ',') {
+		q.has_fraction = true;
+		for ((*s)++; isdigit((unsigned char)**s); (*s)++) {
+			place /= 10;
+			q.fraction += place * (**s - '0');
+		}
+	}
+	*ret_quantity = q;
+	return true;
+}
+
+static int bad(struct error *err, const char *text, const char *why)
+{
+	return error_set(err, ERR_DECODE, "'%.40s' is not an ISO 8601 duration (%s); write it like P30D, P6M or PT12H",
+	                 text, why);
+}
+
+int duration_parse(const char *text, int64_t *ret_us, struct error *err)
+{
+	const char *s = text;
+	int sign = *s == '-' ? -1 : 1;
+	bool in_time = false;
+	bool fraction_seen = false;
+	int64_t total = 0;
+
+	if (*s == '-' || *s == '+')
+		s++;
+	if (*s != 'P')
+		return bad(err, text, "it does not start with P");
+	s++;
+	if (*s == '\0' || strcmp(s, "T") == 0)
+		return bad(err, text, "it has no number");
+
+	while (*s != '\0') {
+		struct quantity q;
+
+		if (*s == 'T' && !in_time) {
+			in_time = true;
+			s++;
+			continue;
+		}
+		if (fraction_seen)
+			return bad(err, text, "only the last number may have a fraction");
+		if (!read_quantity(&s, &q))
+			return bad(err, text, isdigit((unsigned char)*s) ? "too large" : "a number was expected");
+
+		int64_t unit = unit_seconds(*s, in_time);
+		if (unit == 0)
+			return bad(err, text, "a unit is missing, unknown or in the wrong part");
+		s++;
+		fraction_seen = q.has_fraction;
+
+		if (q.whole > LIMIT_US / US_PER_SEC / unit)
+			return bad(err, text, "too large");
+		total += q.whole * unit * US_PER_SEC + (int64_t)floorl(q.fraction * unit * US_PER_SEC + 0.5L);
+		if (total > LIMIT_US)
+			return bad(err, text, "too large");
+	}
+	*ret_us = sign * total;
+	return 0;
+}
+
+int duration_from_seconds(double seconds, int64_t *ret_us, struct error *err)
+{
+	if (!(fabs(seconds) <= (double)(LIMIT_US / US_PER_SEC)))
+		return error_set(err, ERR_DECODE, "%g seconds are too many", seconds);
+	*ret_us = (int64_t)floor(seconds * (double)US_PER_SEC + 0.5);
+	return 0;
+}

@@ -1,0 +1,355 @@
+#include "client/base/http.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "client/base/text.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS 5000
+#define TRIES_OF_500 3
+#define CONNECTION_LIFETIME_S 300L
+/* How long a request that is under way may go on after the process was asked to stop. */
+#define STOP_GRACE_MS 5000
+
+/* Debian 12's libcurl; later ones call it by another name. */
+#define USER_AGENT "prefect-janitor/" JANITOR_VERSION
+
+struct http {
+	const struct http_settings *settings;
+	CURL *curl;
+	struct curl_slist *headers; /* what every request sends */
+	struct text body;           /* of the try under way */
+	struct text url;
+	char reason[CURL_ERROR_SIZE];
+};
+
+enum outcome { OUTCOME_ANSWER, OUTCOME_UNSENT, OUTCOME_LOST };
+
+int http_init(struct error *err)
+{
+	if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
+		return error_set(err, ERR_SYSTEM, "libcurl does not start");
+	return 0;
+}
+
+void http_cleanup(void)
+{
+	curl_global_cleanup();
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+	struct http *http = arg;
+
+	text_add(&http->body, data, size * count);
+	return http->body.failed ? 0 : size * count;
+}
+
+/* libcurl calls this about once a second: a transfer that hangs must not hold up the end of the process. */
+static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+{
+	struct http *http = arg;
+
+	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
+	return stop_asked_ago_ms(http->settings->stop) > STOP_GRACE_MS;
+}
+
+static bool add_header(struct curl_slist **list, const char *name, const char *value)
+{
+	struct text line = {.max = 64 * 1024};
+	struct curl_slist *longer = NULL;
+
+	text_addf(&line, "%s: %s", name, value);
+	if (!line.failed)
+		longer = curl_slist_append(*list, text_str(&line));
+	text_release(&line);
+	if (longer == NULL)
+		return false;
+	*list = longer;
+	return true;
+}
+
+static bool add_default_headers(struct http *http)
+{
+	const char *name;
+	json_t *value;
+
+	if (!add_header(&http->headers, "Content-Type", "application/json") ||
+	    !add_header(&http->headers, "Accept", "application/json") ||
+	    /* libcurl would wait for "100 Continue" before it sends a larger body. */
+	    !add_header(&http->headers, "Expect", ""))
+		return false;
+	json_object_foreach((json_t *)(uintptr_t)http->settings->headers, name, value)
+		if (!add_header(&http->headers, name, json_string_value(value)))
+			return false;
+	return true;
+}
+
+/* Options that hold for every request of this handle. */
+static bool set_options(struct http *http)
+{
+	const struct http_settings *s = http->settings;
+	CURL *curl = http->curl;
+	CURLcode rc = CURLE_OK;
+
+#define SET(option, value) rc = rc != CURLE_OK ? rc : curl_easy_setopt(curl, option, value)
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
+	SET(CURLOPT_TIMEOUT_MS, (long)s->request_timeout_ms);
+	SET(CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFETIME_S);
+	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_SSL_VERIFYPEER, s->insecure ? 0L : 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, s->insecure ? 0L : 2L);
+	SET(CURLOPT_USERAGENT, USER_AGENT);
+	SET(CURLOPT_WRITEFUNCTION, on_body);
+	SET(CURLOPT_WRITEDATA, http);
+	SET(CURLOPT_ERRORBUFFER, http->reason);
+	SET(CURLOPT_NOPROGRESS, 0L);
+	SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+	SET(CURLOPT_XFERINFODATA, http);
+	if (s->ca_file != NULL)
+		SET(CURLOPT_CAINFO, s->ca_file);
+	if (s->bearer != NULL) {
+		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+		SET(CURLOPT_XOAUTH2_BEARER, s->bearer);
+	} else if (s->basic != NULL) {
+		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		SET(CURLOPT_USERPWD, s->basic);
+	}
+#undef SET
+	return rc == CURLE_OK;
+}
+
+struct http *http_new(const struct http_settings *settings)
+{
+	struct http *http = calloc(1, sizeof *http);
+
+	if (http == NULL)
+		return NULL;
+	http->settings = settings;
+	http->body.max = HTTP_ANSWER_MAX;
+	http->url.max = 64 * 1024;
+	http->curl = curl_easy_init();
+	if (http->curl == NULL || !add_default_headers(http) || !set_options(http)) {
+		http_free(http);
+		return NULL;
+	}
+	return http;
+}
+
+void http_free(struct http *http)
+{
+	if (http == NULL)
+		return;
+	curl_easy_cleanup(http->curl);
+	curl_slist_free_all(http->headers);
+	text_release(&http->body);
+	text_release(&http->url);
+	free(http);
+}
+
+int http_set_header(struct http *http, const char *name, const char *value, struct error *err)
+{
+	struct curl_slist *list = NULL;
+	size_t len = strlen(name);
+	bool ok = add_header(&list, name, value);
+
+	for (const struct curl_slist *old = http->headers; ok && old != NULL; old = old->next) {
+		if (strncasecmp(old->data, name, len) == 0 && old->data[len] == ':')
+			continue;
+		struct curl_slist *longer = curl_slist_append(list, old->data);
+		ok = longer != NULL;
+		if (ok)
+			list = longer;
+	}
+	if (!ok) {
+		curl_slist_free_all(list);
+		return error_nomem(err);
+	}
+	curl_slist_free_all(http->headers);
+	http->headers = list;
+	return 0;
+}
+
+void http_answer_release(struct http_answer *answer)
+{
+	free(answer->body);
+	*answer = (struct http_answer){0};
+}
+
+/* Did the request surely not reach the server? Then it may be sent again, whatever it does. */
+static bool surely_unsent(CURLcode rc)
+{
+	return rc == CURLE_COULDNT_RESOLVE_HOST || rc == CURLE_COULDNT_RESOLVE_PROXY || rc == CURLE_COULDNT_CONNECT ||
+	       rc == CURLE_SSL_CONNECT_ERROR || rc == CURLE_PEER_FAILED_VERIFICATION;
+}
+
+/* A failure that no further try can cure. */
+static bool is_hopeless(CURLcode rc)
+{
+	return rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_WRITE_ERROR ||
+	       rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_OUT_OF_MEMORY || rc == CURLE_PEER_FAILED_VERIFICATION;
+}
+
+enum http_retry http_retry_status(int status)
+{
+	static const struct {
+		int status;
+		enum http_retry retry;
+	} table[] = {
+		{408, HTTP_RETRY_REPEATABLE}, {425, HTTP_RETRY_REPEATABLE}, {429, HTTP_RETRY_ALWAYS},
+		{500, HTTP_RETRY_REPEATABLE}, {502, HTTP_RETRY_REPEATABLE}, {503, HTTP_RETRY_ALWAYS},
+		{504, HTTP_RETRY_REPEATABLE},
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (table[i].status == status)
+			return table[i].retry;
+	return HTTP_RETRY_NEVER;
+}
+
+/* The Date header as a time, 0 where there is none. */
+static time_us answer_date(CURL *curl)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(curl, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return 0;
+	time_t date = curl_getdate(header->value, NULL);
+	return date > 0 ? (time_us)date * US_PER_SEC : 0;
+}
+
+/* One try. On OUTCOME_ANSWER @answer is filled. */
+static CURLcode try_once(struct http *http, struct http_answer *answer)
+{
+	http->reason[0] = '\0';
+	http->body.len = 0;
+	http->body.failed = false;
+
+	CURLcode rc = curl_easy_perform(http->curl);
+	curl_off_t took_us = 0;
+	(void)curl_easy_getinfo(http->curl, CURLINFO_TOTAL_TIME_T, &took_us);
+	answer->took_ms = took_us / 1000;
+	if (rc != CURLE_OK)
+		return rc;
+
+	long status = 0;
+	(void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+	answer->status = (int)status;
+	answer->date = answer_date(http->curl);
+	return CURLE_OK;
+}
+
+static int transport_error(struct http *http, CURLcode rc, int tries, struct error *err)
+{
+	const char *reason = http->reason[0] != '\0' ? http->reason : curl_easy_strerror(rc);
+
+	if (http->body.failed && http->body.len >= HTTP_ANSWER_MAX / 2)
+		reason = "the answer is larger than 64 MiB";
+	return error_set(err, ERR_TRANSPORT, "no answer from %s: %s%s", http->settings->url, reason,
+	                 tries > 1 ? " (several tries)" : "");
+}
+
+/* How long to wait before the next try; the server's own wish, at most BACKOFF_MAX_MS * 12, goes first. */
+static int64_t next_wait_ms(struct http *http, int tries)
+{
+	curl_off_t wished_s = 0;
+	int64_t wait = BACKOFF_FIRST_MS;
+
+	(void)curl_easy_getinfo(http->curl, CURLINFO_RETRY_AFTER, &wished_s);
+	if (wished_s > 0)
+		return wished_s > 60 ? 60000 : (int64_t)wished_s * 1000;
+	while (--tries > 0 && wait < BACKOFF_MAX_MS)
+		wait *= 2;
+	return wait_jitter(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
+}
+
+/* Repeats the prepared request as the table allows. */
+static int try_often(struct http *http, const struct http_request *request, struct http_answer *answer,
+                     bool *ret_ambiguous, struct error *err)
+{
+	int64_t budget = request->budget_ms > 0 ? request->budget_ms : http->settings->retry_budget_ms;
+	int64_t deadline = clock_mono_ms() + budget;
+
+	for (int tries = 1;; tries++) {
+		CURLcode rc = try_once(http, answer);
+		enum http_retry retry;
+
+		if (rc != CURLE_OK)
+			retry = surely_unsent(rc) ? HTTP_RETRY_ALWAYS : HTTP_RETRY_REPEATABLE;
+		else
+			retry = http_retry_status(answer->status);
+		bool lost = rc != CURLE_OK || answer->status >= 500;
+		if (retry == HTTP_RETRY_REPEATABLE && lost)
+			*ret_ambiguous = true;
+
+		int64_t wait = next_wait_ms(http, tries);
+		bool again = retry == HTTP_RETRY_ALWAYS || (retry == HTTP_RETRY_REPEATABLE && request->repeatable);
+		if (is_hopeless(rc) || (rc == CURLE_OK && answer->status == 500 && tries >= TRIES_OF_500))
+			again = false;
+		if (again && clock_mono_ms() + wait >= deadline)
+			again = false;
+		if (!again)
+			return rc == CURLE_OK ? 0 : transport_error(http, rc, tries, err);
+		if (stop_wait(http->settings->stop, wait))
+			return error_set(err, ERR_STOPPED, "shutting down");
+	}
+}
+
+/* Method, URL and body of @request; @body is the serialised JSON or NULL and must outlive the tries. */
+static int prepare(struct http *http, const struct http_request *request, const char *body, struct error *err)
+{
+	http->url.len = 0;
+	text_addf(&http->url, "%s%s", http->settings->url, request->path);
+	if (http->url.failed)
+		return error_nomem(err);
+
+	CURLcode rc = curl_easy_setopt(http->curl, CURLOPT_URL, text_str(&http->url));
+	if (rc == CURLE_OK && body != NULL)
+		rc = curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+	if (rc == CURLE_OK && body != NULL)
+		rc = curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, body);
+	if (rc == CURLE_OK && body == NULL)
+		rc = curl_easy_setopt(http->curl, CURLOPT_HTTPGET, 1L);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, request->method);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, http->headers);
+	return rc == CURLE_OK ? 0 : error_nomem(err);
+}
+
+int http_call(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
+              bool *ret_ambiguous, struct error *err)
+{
+	struct http_answer answer = {0};
+	bool ambiguous = false;
+	AUTO_FREE char *body = NULL;
+
+	if (request->body != NULL) {
+		body = json_dumps(request->body, JSON_COMPACT | JSON_ENCODE_ANY);
+		if (body == NULL)
+			return error_nomem(err);
+	}
+
+	int rc = prepare(http, request, body, err);
+	if (rc == 0)
+		rc = try_often(http, request, &answer, &ambiguous, err);
+	if (ret_ambiguous != NULL)
+		*ret_ambiguous = ambiguous;
+	if (rc != 0)
+		return rc;
+
+	answer.ambiguous = ambiguous;
+	answer.len = http->body.len;
+	answer.body = text_take(&http->body);
+	if (answer.body == NULL)
+		return error_nomem(err);
+	*ret_answer = answer;
+	return 0;
+}

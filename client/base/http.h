@@ -1,0 +1,85 @@
+/* The one request function.
+ *
+ * Every request: connect and total timeouts, certificate checks on, http and https only, no
+ * redirects, an answer of at most HTTP_ANSWER_MAX bytes. Failures are retried by one table and
+ * within one time budget, with exponential back-off, jitter, and Retry-After where the server sends it:
+ *
+ *   never reached the server (refused, no DNS), 429, 503    always: the server did nothing
+ *   cut off, timed out, 408, 425, 500, 502, 504             only where the request says `repeatable`
+ *   500                                                     two more tries, then it is the answer
+ *   anything else                                           never
+ *
+ * Lifetime: http_init() once in main before the first thread; one `struct http` per thread and
+ * settings that outlive it. A connection is dropped after five minutes, so that a changed certificate
+ * is noticed. Thread rule: a struct http belongs to one thread; http_settings are only read. */
+#ifndef BASE_HTTP_H
+#define BASE_HTTP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/base/clock.h"
+#include "client/base/error.h"
+#include "client/base/stop.h"
+
+#define HTTP_ANSWER_MAX (64 * 1024 * 1024)
+
+struct http_settings {
+	const char *url;             /* where paths are appended, without a slash at the end */
+	const char *bearer;          /* secret: Authorization: Bearer; NULL for none */
+	const char *basic;           /* secret: "user:password"; NULL for none */
+	const json_t *headers;       /* secret: more headers, an object of strings; NULL for none */
+	const char *ca_file;         /* PEM file of the authorities to trust; NULL for the system's */
+	bool insecure;               /* do not check the certificate */
+	int64_t connect_timeout_ms;
+	int64_t request_timeout_ms;  /* one try, from connecting to the last byte */
+	int64_t retry_budget_ms;     /* all tries of one request together */
+	struct stop *stop;           /* ends the waits between tries; NULL for none */
+};
+
+struct http_request {
+	const char *method;
+	const char *path;        /* appended to the settings' url; starts with a slash */
+	const json_t *body;      /* borrowed; sent as JSON; NULL for none */
+	bool repeatable;         /* doing it twice is the same as doing it once */
+	int64_t budget_ms;       /* 0: the settings' retry_budget_ms */
+};
+
+struct http_answer {
+	int status;
+	char *body;       /* owned; NUL-terminated; never NULL on success */
+	size_t len;
+	time_us date;     /* the Date header; 0 where there was none */
+	int64_t took_ms;  /* the last try alone */
+	bool ambiguous;   /* an earlier try may have been carried out, and its answer was lost */
+};
+
+struct http;
+
+/* Global set-up and clean-up of libcurl; main thread only. */
+int http_init(struct error *err) MUST_CHECK;
+void http_cleanup(void);
+
+/* @settings is borrowed until http_free(). Returns NULL without memory. */
+struct http *http_new(const struct http_settings *settings);
+void http_free(struct http *http);
+
+/* Adds or replaces a header that goes with every later request of @http. */
+int http_set_header(struct http *http, const char *name, const char *value, struct error *err) MUST_CHECK;
+
+/* Sends @request and waits for the answer: blocks for the time budget and one request timeout at most.
+ * Any HTTP status is an answer (0 is returned and ret_answer->status says which), once the retry
+ * table has nothing more to try. Returns 0, ERR_TRANSPORT, ERR_STOPPED or ERR_NOMEM. @ret_answer is
+ * filled on success only; release it with http_answer_release(). After ERR_TRANSPORT
+ * @ret_ambiguous (may be NULL) says whether the server may have carried the request out. */
+int http_call(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
+              bool *ret_ambiguous, struct error *err) MUST_CHECK;
+
+void http_answer_release(struct http_answer *answer);
+
+/* How the table above classifies an HTTP status; for tests. */
+enum http_retry { HTTP_RETRY_NEVER, HTTP_RETRY_REPEATABLE, HTTP_RETRY_ALWAYS };
+enum http_retry http_retry_status(int status);
+
+#endif

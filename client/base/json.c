@@ -1,0 +1,175 @@
+#include "client/base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#include "client/base/text.h"
+
+int json_read(const char *data, size_t len, json_t **ret_json, struct error *err)
+{
+	json_error_t parse;
+	json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &parse);
+
+	if (json == NULL) {
+		if (json_error_code(&parse) == json_error_out_of_memory)
+			return error_nomem(err);
+		return error_set(err, ERR_DECODE, "not JSON: %s (byte %d)", parse.text, parse.position);
+	}
+	*ret_json = json;
+	return 0;
+}
+
+bool uuid_parse_text(const char *text, char ret_uuid[UUID_SIZE])
+{
+	uuid_t uuid;
+
+	if (strlen(text) != UUID_SIZE - 1 || uuid_parse(text, uuid) != 0)
+		return false;
+	uuid_unparse_lower(uuid, ret_uuid);
+	return true;
+}
+
+void uuid_make(char ret_uuid[UUID_SIZE])
+{
+	uuid_t uuid;
+
+	uuid_generate_random(uuid);
+	uuid_unparse_lower(uuid, ret_uuid);
+}
+
+json_t *json_time(time_us t)
+{
+	char buf[TIME_TEXT_SIZE];
+
+	return json_string(time_format(t, buf));
+}
+
+static char *decode_text(const json_t *value)
+{
+	size_t len = json_string_length(value);
+	char *copy = malloc(len + 1);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, json_string_value(value), len + 1);
+	for (size_t i = 0; i < len; i++)
+		if (copy[i] == '\0')
+			copy[i] = '?';
+	return copy;
+}
+
+static int decode_enum(const struct json_name *names, const char *text)
+{
+	while (names->name != NULL && strcmp(names->name, text) != 0)
+		names++;
+	return names->value;
+}
+
+/* Converts one value into its member; returns what it should have been, or NULL where all is well. */
+static const char *decode_value(const struct json_field *field, json_t *value, void *member, bool *ret_nomem)
+{
+	switch (field->kind) {
+	case JSON_KIND_TEXT:
+		if (!json_is_string(value))
+			return "text";
+		*(char **)member = decode_text(value);
+		*ret_nomem = *(char **)member == NULL;
+		return NULL;
+	case JSON_KIND_UUID:
+		return json_is_string(value) && uuid_parse_text(json_string_value(value), member) ? NULL : "a UUID";
+	case JSON_KIND_TIME:
+		return json_is_string(value) && time_parse(json_string_value(value), member) ? NULL : "a time";
+	case JSON_KIND_BOOL:
+		*(bool *)member = json_is_true(value);
+		return json_is_boolean(value) ? NULL : "true or false";
+	case JSON_KIND_INT:
+		*(int64_t *)member = json_integer_value(value);
+		return json_is_integer(value) ? NULL : "an integer";
+	case JSON_KIND_ENUM:
+		if (!json_is_string(value))
+			return "text";
+		*(int *)member = decode_enum(field->names, json_string_value(value));
+		return NULL;
+	case JSON_KIND_OBJECT:
+		if (!json_is_object(value))
+			return "an object";
+		*(json_t **)member = json_incref(value);
+		return NULL;
+	case JSON_KIND_ANY:
+		*(json_t **)member = json_incref(value);
+		return NULL;
+	}
+	return "of a known kind";
+}
+
+void json_release(const struct json_field *fields, size_t count, void *object)
+{
+	for (size_t i = 0; i < count; i++) {
+		void *member = (char *)object + fields[i].offset;
+
+		if (fields[i].kind == JSON_KIND_TEXT) {
+			free(*(char **)member);
+			*(char **)member = NULL;
+		} else if (fields[i].kind == JSON_KIND_OBJECT || fields[i].kind == JSON_KIND_ANY) {
+			json_decref(*(json_t **)member);
+			*(json_t **)member = NULL;
+		}
+	}
+}
+
+int json_decode(const json_t *object, const struct json_field *fields, size_t count, void *ret_struct,
+                size_t size, struct error *err)
+{
+	if (!json_is_object(object))
+		return error_set(err, ERR_DECODE, "the answer is not a JSON object");
+
+	AUTO_FREE void *temp = calloc(1, size);
+	if (temp == NULL)
+		return error_nomem(err);
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *value = json_object_get(object, fields[i].name);
+		const char *wanted = NULL;
+		bool nomem = false;
+
+		if (value != NULL && !json_is_null(value))
+			wanted = decode_value(&fields[i], value, (char *)temp + fields[i].offset, &nomem);
+		else if (fields[i].required)
+			wanted = "there";
+
+		if (wanted != NULL || nomem) {
+			json_release(fields, i, temp);
+			return nomem ? error_nomem(err)
+			             : error_set(err, ERR_DECODE, "field '%s' of the answer should be %s",
+			                         fields[i].name, wanted);
+		}
+	}
+	memcpy(ret_struct, temp, size);
+	return 0;
+}
+
+int json_decode_list(const json_t *list, const struct json_field *fields, size_t count, size_t size,
+                     void **ret_items, size_t *ret_count, struct error *err)
+{
+	if (!json_is_array(list))
+		return error_set(err, ERR_DECODE, "the answer is not a JSON array");
+
+	size_t rows = json_array_size(list);
+	char *items = calloc(rows > 0 ? rows : 1, size);
+	if (items == NULL)
+		return error_nomem(err);
+
+	for (size_t i = 0; i < rows; i++) {
+		int rc = json_decode(json_array_get(list, i), fields, count, items + i * size, size, err);
+		if (rc != 0) {
+			while (i-- > 0)
+				json_release(fields, count, items + i * size);
+			free(items);
+			return rc;
+		}
+	}
+	*ret_items = items;
+	*ret_count = rows;
+	return 0;
+}

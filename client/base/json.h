@@ -1,0 +1,73 @@
+/* JSON: reading with jansson's strictness set once, and decoding by field tables.
+ *
+ * A table names the known fields of an object; one call checks and converts them all into a struct.
+ * Strict on what is known (a missing or mistyped field is ERR_DECODE and the text names it), silent
+ * on what is new. The struct is written on success only. Thread rule: no state. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/base/clock.h"
+#include "client/base/error.h"
+
+#define UUID_SIZE 37 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" and its NUL */
+
+enum json_kind {
+	JSON_KIND_TEXT,   /* char *: a copy, owned by the struct; NULs inside become '?' */
+	JSON_KIND_UUID,   /* char[UUID_SIZE], lower case */
+	JSON_KIND_TIME,   /* time_us, from RFC 3339 text */
+	JSON_KIND_BOOL,   /* bool */
+	JSON_KIND_INT,    /* int64_t */
+	JSON_KIND_ENUM,   /* int, by `names`; text that is not in it gives `unknown` */
+	JSON_KIND_OBJECT, /* json_t *: a reference, owned by the struct */
+	JSON_KIND_ANY,    /* json_t *: likewise, of any type */
+};
+
+struct json_name {
+	const char *name; /* NULL ends the list; its value stands for every other text */
+	int value;
+};
+
+struct json_field {
+	const char *name;
+	enum json_kind kind;
+	size_t offset;
+	bool required; /* must be there and not null; otherwise the member stays zero */
+	const struct json_name *names;
+};
+
+/* Parses @len bytes; refuses repeated keys. Returns 0, ERR_DECODE or ERR_NOMEM. @ret_json is the
+ * caller's reference. */
+int json_read(const char *data, size_t len, json_t **ret_json, struct error *err) MUST_CHECK;
+
+/* Fills @ret_struct (of @size bytes) from @object (borrowed). Returns 0, ERR_DECODE or ERR_NOMEM. */
+int json_decode(const json_t *object, const struct json_field *fields, size_t count, void *ret_struct,
+                size_t size, struct error *err) MUST_CHECK;
+
+/* The same for an array of objects: @ret_items is one block of @ret_count structs (never NULL on success),
+ * which the caller releases one by one and then frees. */
+int json_decode_list(const json_t *list, const struct json_field *fields, size_t count, size_t size,
+                     void **ret_items, size_t *ret_count, struct error *err) MUST_CHECK;
+
+/* Frees what the table's fields own in @object, and zeroes those members. */
+void json_release(const struct json_field *fields, size_t count, void *object);
+
+/* A new reference to the text of @t as a JSON string (a time as RFC 3339), NULL without memory. */
+json_t *json_time(time_us t);
+
+/* True where @text is a UUID; copied in lower case to @ret_uuid. */
+bool uuid_parse_text(const char *text, char ret_uuid[UUID_SIZE]);
+/* A new random one. */
+void uuid_make(char ret_uuid[UUID_SIZE]);
+
+static inline void json_auto_free(json_t **json)
+{
+	json_decref(*json);
+}
+#define AUTO_JSON __attribute__((cleanup(json_auto_free))) json_t
+
+#endif

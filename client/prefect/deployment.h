@@ -1,0 +1,44 @@
+/* Flows and deployments.
+ * Source: /flows and /deployments, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+#ifndef PREFECT_DEPLOYMENT_H
+#define PREFECT_DEPLOYMENT_H
+
+#include "client/prefect/prefect.h"
+
+struct flow {
+	char id[UUID_SIZE];
+	char *name; /* owned */
+};
+
+struct deployment {
+	char id[UUID_SIZE];
+	char flow_id[UUID_SIZE];
+	char *name;            /* owned */
+	json_t *job_variables; /* owned; may be NULL */
+};
+
+void flow_release(struct flow *flow);
+void deployment_release(struct deployment *deployment);
+
+/* GET /flows/{id}. */
+int flow_read(struct prefect *prefect, const char *id, struct flow *ret_flow, struct error *err) MUST_CHECK;
+
+/* POST /flows/: creates the flow or reads the one of that name. */
+int flow_ensure(struct prefect *prefect, const char *name, struct flow *ret_flow, struct error *err) MUST_CHECK;
+
+/* POST /flows/filter: one page of the flows that have runs which match @flow_runs (borrowed), from
+ * @offset on, by name. @ret_flows is an array; release with flows_release(). */
+int flow_filter(struct prefect *prefect, const json_t *flow_runs, int64_t offset, struct flow **ret_flows,
+                size_t *ret_count, struct error *err) MUST_CHECK;
+void flows_release(struct flow *flows, size_t count);
+
+/* GET /deployments/{id}. */
+int deployment_read(struct prefect *prefect, const char *id, struct deployment *ret_deployment,
+                    struct error *err) MUST_CHECK;
+
+/* POST /deployments/: creates the deployment or, by flow and name, updates it; its schedules are replaced.
+ * @body (DeploymentCreate) is taken. @ret_created may be NULL. */
+int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *ret_deployment,
+                      struct error *err) MUST_CHECK;
+
+#endif

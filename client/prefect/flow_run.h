@@ -1,0 +1,75 @@
+/* Flow runs: reading, finding, counting, deleting.
+ * Sources: the paths beside each function, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+#ifndef PREFECT_FLOW_RUN_H
+#define PREFECT_FLOW_RUN_H
+
+#include "client/prefect/state.h"
+
+struct flow_run {
+	char id[UUID_SIZE];
+	char flow_id[UUID_SIZE];
+	char deployment_id[UUID_SIZE]; /* "" for a run without a deployment */
+	char *name;                    /* owned */
+	int state_type;                /* enum state_type */
+	char *state_name;              /* owned; NULL for a run without a state */
+	time_us expected_start;        /* 0 where there is none, as below */
+	time_us next_scheduled_start;
+	time_us start_time;
+	time_us end_time;
+	json_t *parameters;            /* owned */
+	json_t *job_variables;         /* owned; may be NULL */
+	json_t *labels;                /* owned; may be NULL */
+	json_t *policy;                /* owned: empirical_policy; may be NULL */
+	json_t *state;                 /* owned; NULL in answers that leave it out */
+};
+
+int flow_run_decode(const json_t *json, struct flow_run *ret_run, struct error *err) MUST_CHECK;
+void flow_run_release(struct flow_run *run);
+
+/* The same for a list of runs; release with flow_runs_release(). */
+int flow_runs_decode(const json_t *list, struct flow_run **ret_runs, size_t *ret_count,
+                     struct error *err) MUST_CHECK;
+void flow_runs_release(struct flow_run *runs, size_t count);
+
+/* Has the pause with this key fired since the run last left a terminal state? (empirical_policy.pause_keys) */
+bool flow_run_pause_fired(const struct flow_run *run, const char *pause_key);
+
+/* GET /flow_runs/{id}. ERR_NOT_FOUND where it was deleted. */
+int flow_run_read(struct prefect *prefect, const char *id, struct flow_run *ret_run, struct error *err) MUST_CHECK;
+
+/* A search: every member is borrowed and may be NULL or 0. */
+struct flow_run_query {
+	const json_t *flow_runs;  /* FlowRunFilter */
+	const json_t *flows;      /* FlowFilter */
+	const json_t *work_pools; /* WorkPoolFilter */
+	const char *sort;         /* FlowRunSort; the server's default is ID_DESC */
+	int limit;                /* 0: a whole page, PREFECT_PAGE_MAX */
+	int64_t offset;
+};
+
+/* POST /flow_runs/filter. One page: @ret_runs is an array of @ret_count runs, released with
+ * flow_runs_release(). */
+int flow_run_filter(struct prefect *prefect, const struct flow_run_query *query, struct flow_run **ret_runs,
+                    size_t *ret_count, struct error *err) MUST_CHECK;
+
+/* POST /flow_runs/count. `limit`, `offset` and `sort` of the query do not count. */
+int flow_run_count(struct prefect *prefect, const struct flow_run_query *query, int64_t *ret_count,
+                   struct error *err) MUST_CHECK;
+
+/* PATCH /flow_runs/{id}/labels, /flow_runs/{id}; 204. @labels is taken. */
+int flow_run_set_labels(struct prefect *prefect, const char *id, json_t *labels, struct error *err) MUST_CHECK;
+int flow_run_set_pid(struct prefect *prefect, const char *id, const char *pid, struct error *err) MUST_CHECK;
+
+/* DELETE /flow_runs/{id}. ERR_NOT_FOUND where it is gone already. */
+int flow_run_delete(struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
+
+/* POST /flow_runs/bulk_delete (since 3.6): deletes up to @limit runs that match the filter, in one
+ * transaction, and returns how many. What matched and what was deleted are the same moment.
+ * ERR_NOT_FOUND: this server does not have it. ERR_INVALID: where the limit was too large,
+ * @ret_max is set to the largest that the server takes, else to 0.
+ * @ret_ambiguous: the call failed, but runs may have been deleted (also true for a success after a
+ * try whose answer was lost). */
+int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limit, int64_t *ret_deleted,
+                         int *ret_max, bool *ret_ambiguous, struct error *err) MUST_CHECK;
+
+#endif

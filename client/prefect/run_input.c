@@ -1,0 +1,37 @@
+#include "client/prefect/run_input.h"
+
+#include "client/base/text.h"
+
+int run_input_read(struct prefect *prefect, const char *flow_run_id, const char *key, json_t **ret_value,
+                   struct error *err)
+{
+	/* The server answers with the stored text as text/plain. */
+	return prefect_get(prefect, ret_value, err, "/flow_runs/%s/input/%s", flow_run_id, key);
+}
+
+int run_input_create(struct prefect *prefect, const char *flow_run_id, const char *key, const json_t *value,
+                     struct error *err)
+{
+	AUTO_FREE char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+
+	if (text == NULL)
+		return error_nomem(err);
+	return prefect_post(prefect, json_pack("{s:s, s:s}", "key", key, "value", text), PREFECT_REPEATABLE, NULL, err,
+	                    "/flow_runs/%s/input", flow_run_id);
+}
+
+int run_input_delete(struct prefect *prefect, const char *flow_run_id, const char *key, struct error *err)
+{
+	int rc = prefect_call(prefect, (struct prefect_request){.method = "DELETE", .repeat = PREFECT_REPEATABLE}, NULL,
+	                      err, "/flow_runs/%s/input/%s", flow_run_id, key);
+
+	return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int run_input_replace(struct prefect *prefect, const char *flow_run_id, const char *key, const json_t *value,
+                      struct error *err)
+{
+	int rc = run_input_delete(prefect, flow_run_id, key, err);
+
+	return rc != 0 ? rc : run_input_create(prefect, flow_run_id, key, value, err);
+}

@@ -1,0 +1,162 @@
+#include "client/prefect/state.h"
+
+#include <string.h>
+
+#include "client/base/text.h"
+
+const struct json_name state_type_names[] = {
+	{"SCHEDULED", STATE_SCHEDULED}, {"PENDING", STATE_PENDING},       {"RUNNING", STATE_RUNNING},
+	{"PAUSED", STATE_PAUSED},       {"CANCELLING", STATE_CANCELLING}, {"COMPLETED", STATE_COMPLETED},
+	{"FAILED", STATE_FAILED},       {"CANCELLED", STATE_CANCELLED},   {"CRASHED", STATE_CRASHED},
+	{NULL, STATE_UNKNOWN},
+};
+
+const char *state_type_name(enum state_type type)
+{
+	for (const struct json_name *n = state_type_names; n->name != NULL; n++)
+		if (n->value == (int)type)
+			return n->name;
+	return "UNKNOWN";
+}
+
+bool state_type_is_terminal(enum state_type type)
+{
+	return type >= STATE_COMPLETED && type <= STATE_CRASHED;
+}
+
+json_t *state_terminal_types(void)
+{
+	json_t *types = json_array();
+
+	for (const struct json_name *n = state_type_names; n->name != NULL; n++)
+		if (state_type_is_terminal((enum state_type)n->value) &&
+		    json_array_append_new(types, json_string(n->name)) != 0) {
+			json_decref(types);
+			return NULL;
+		}
+	return types;
+}
+
+static const struct json_field state_fields[] = {
+	{"type", JSON_KIND_ENUM, offsetof(struct state, type), true, state_type_names},
+	{"name", JSON_KIND_TEXT, offsetof(struct state, name), true, NULL},
+	{"message", JSON_KIND_TEXT, offsetof(struct state, message), false, NULL},
+	{"timestamp", JSON_KIND_TIME, offsetof(struct state, timestamp), true, NULL},
+	{"state_details", JSON_KIND_OBJECT, offsetof(struct state, details), false, NULL},
+};
+#define STATE_FIELDS state_fields, sizeof state_fields / sizeof state_fields[0]
+
+int state_decode(const json_t *json, struct state *ret_state, struct error *err)
+{
+	return json_decode(json, STATE_FIELDS, ret_state, sizeof *ret_state, err);
+}
+
+void state_release(struct state *state)
+{
+	json_release(STATE_FIELDS, state);
+	*state = (struct state){0};
+}
+
+void state_answer_release(struct state_answer *answer)
+{
+	state_release(&answer->state);
+	free(answer->reason);
+	*answer = (struct state_answer){0};
+}
+
+static const struct json_name status_names[] = {
+	{"ACCEPT", STATE_ACCEPT},
+	{"REJECT", STATE_REJECT},
+	{"ABORT", STATE_ABORT},
+	{"WAIT", STATE_WAIT},
+	{NULL, -1},
+};
+
+struct raw_answer {
+	int status;
+	json_t *state;
+	json_t *details;
+};
+
+static const struct json_field answer_fields[] = {
+	{"status", JSON_KIND_ENUM, offsetof(struct raw_answer, status), true, status_names},
+	{"state", JSON_KIND_OBJECT, offsetof(struct raw_answer, state), false, NULL},
+	{"details", JSON_KIND_OBJECT, offsetof(struct raw_answer, details), false, NULL},
+};
+#define ANSWER_FIELDS answer_fields, sizeof answer_fields / sizeof answer_fields[0]
+
+struct answer_details {
+	char *reason;
+	int64_t wait_s;
+};
+
+static const struct json_field detail_fields[] = {
+	{"reason", JSON_KIND_TEXT, offsetof(struct answer_details, reason), false, NULL},
+	{"delay_seconds", JSON_KIND_INT, offsetof(struct answer_details, wait_s), false, NULL},
+};
+#define DETAIL_FIELDS detail_fields, sizeof detail_fields / sizeof detail_fields[0]
+
+/* Is this state the one that our proposal with this transition id made? A repeated proposal is
+ * answered with REJECT and that state. */
+static bool is_our_transition(const struct state *state, const char *transition_id)
+{
+	const char *id = json_string_value(json_object_get(state->details, "transition_id"));
+
+	return id != NULL && strcmp(id, transition_id) == 0;
+}
+
+static int decode_answer(const json_t *json, const char *transition_id, struct state_answer *ret_answer,
+                         struct error *err)
+{
+	struct raw_answer raw;
+	struct answer_details details = {0};
+	struct state_answer answer = {0};
+
+	int rc = json_decode(json, ANSWER_FIELDS, &raw, sizeof raw, err);
+	if (rc != 0)
+		return rc;
+
+	if (raw.status < 0)
+		rc = error_set(err, ERR_DECODE, "set_state was answered with a status that is not known");
+	if (rc == 0 && raw.details != NULL)
+		rc = json_decode(raw.details, DETAIL_FIELDS, &details, sizeof details, err);
+	if (rc == 0 && raw.state != NULL)
+		rc = state_decode(raw.state, &answer.state, err);
+	if (rc == 0 && raw.status == STATE_ACCEPT && raw.state == NULL)
+		rc = error_set(err, ERR_DECODE, "set_state was accepted, but the answer has no state");
+	json_release(ANSWER_FIELDS, &raw);
+	if (rc != 0) {
+		state_release(&answer.state);
+		json_release(DETAIL_FIELDS, &details);
+		return rc;
+	}
+
+	answer.status = (enum state_status)raw.status;
+	if (answer.status == STATE_REJECT && is_our_transition(&answer.state, transition_id))
+		answer.status = STATE_ACCEPT;
+	answer.reason = details.reason;
+	answer.wait_s = details.wait_s;
+	*ret_answer = answer;
+	return 0;
+}
+
+int state_propose(struct prefect *prefect, const char *flow_run_id, const struct state_proposal *proposal,
+                  struct state_answer *ret_answer, struct error *err)
+{
+	char made[UUID_SIZE];
+	const char *transition_id = proposal->transition_id;
+	AUTO_JSON *answer = NULL;
+	json_t *details = proposal->details != NULL ? json_copy(proposal->details) : json_object();
+
+	if (transition_id == NULL) {
+		uuid_make(made);
+		transition_id = made;
+	}
+	(void)json_object_set_new(details, "transition_id", json_string(transition_id));
+	json_t *body = json_pack("{s:{s:s, s:s, s:s?, s:O?, s:o}, s:b}", "state", "type", state_type_name(proposal->type),
+	                         "name", proposal->name, "message", proposal->message, "data", proposal->data,
+	                         "state_details", details, "force", 0);
+
+	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/flow_runs/%s/set_state", flow_run_id);
+	return rc != 0 ? rc : decode_answer(answer, transition_id, ret_answer, err);
+}

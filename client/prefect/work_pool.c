@@ -1,0 +1,116 @@
+#include "client/prefect/work_pool.h"
+
+#include <string.h>
+
+#include "client/base/text.h"
+
+static const struct json_field pool_fields[] = {
+	{"id", JSON_KIND_UUID, offsetof(struct work_pool, id), true, NULL},
+	{"name", JSON_KIND_TEXT, offsetof(struct work_pool, name), true, NULL},
+	{"type", JSON_KIND_TEXT, offsetof(struct work_pool, type), true, NULL},
+	{"is_paused", JSON_KIND_BOOL, offsetof(struct work_pool, is_paused), false, NULL},
+	{"base_job_template", JSON_KIND_OBJECT, offsetof(struct work_pool, template), false, NULL},
+};
+#define POOL_FIELDS pool_fields, sizeof pool_fields / sizeof pool_fields[0]
+
+void work_pool_release(struct work_pool *pool)
+{
+	json_release(POOL_FIELDS, pool);
+	*pool = (struct work_pool){0};
+}
+
+int work_pool_read(struct prefect *prefect, const char *name, struct work_pool *ret_pool, struct error *err)
+{
+	AUTO_FREE char *escaped = http_escape(name);
+	AUTO_JSON *answer = NULL;
+
+	if (escaped == NULL)
+		return error_nomem(err);
+	int rc = prefect_get(prefect, &answer, err, "/work_pools/%s", escaped);
+	return rc != 0 ? rc : json_decode(answer, POOL_FIELDS, ret_pool, sizeof *ret_pool, err);
+}
+
+int work_pool_ensure(struct prefect *prefect, const char *name, const char *type, const char *description,
+                     const json_t *template, struct work_pool *ret_pool, bool *ret_created, struct error *err)
+{
+	struct work_pool pool;
+	bool created = false;
+
+	int rc = work_pool_read(prefect, name, &pool, err);
+	if (rc == ERR_NOT_FOUND) {
+		json_t *body = json_pack("{s:s, s:s, s:s, s:O}", "name", name, "type", type, "description", description,
+		                         "base_job_template", template);
+		rc = prefect_post(prefect, body, PREFECT_REPEATABLE, NULL, err, "/work_pools/");
+		created = rc == 0;
+		if (rc == 0 || rc == ERR_CONFLICT) /* another worker was faster: fine */
+			rc = work_pool_read(prefect, name, &pool, err);
+	}
+	if (rc != 0)
+		return rc;
+
+	if (strcmp(pool.type, type) != 0) {
+		rc = error_set(err, ERR_USAGE, "work pool '%s' has type '%s', but this worker takes pools of type '%s': name "
+		               "another pool with --pool; it is created if it does not exist", name, pool.type, type);
+		work_pool_release(&pool);
+		return rc;
+	}
+	*ret_pool = pool;
+	if (ret_created != NULL)
+		*ret_created = created;
+	return 0;
+}
+
+int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *worker, int interval_s,
+                        const json_t *metadata, struct error *err)
+{
+	AUTO_FREE char *escaped = http_escape(name);
+
+	if (escaped == NULL)
+		return error_nomem(err);
+	return prefect_post(prefect,
+	                    json_pack("{s:s, s:i, s:O}", "name", worker, "heartbeat_interval_seconds", interval_s,
+	                              "metadata", metadata),
+	                    PREFECT_REPEATABLE, NULL, err, "/work_pools/%s/workers/heartbeat", escaped);
+}
+
+int work_pool_scheduled_runs(struct prefect *prefect, const char *name, const json_t *queues, time_us before,
+                             struct flow_run **ret_runs, size_t *ret_count, struct error *err)
+{
+	AUTO_FREE char *escaped = http_escape(name);
+	AUTO_JSON *answer = NULL;
+
+	if (escaped == NULL)
+		return error_nomem(err);
+	int rc = prefect_post(prefect,
+	                      json_pack("{s:O, s:o}", "work_queue_names", queues, "scheduled_before", json_time(before)),
+	                      PREFECT_REPEATABLE, &answer, err, "/work_pools/%s/get_scheduled_flow_runs", escaped);
+	if (rc != 0)
+		return rc;
+
+	AUTO_JSON *runs = json_array();
+	size_t i;
+	json_t *row;
+	json_array_foreach(answer, i, row)
+		if (json_array_append(runs, json_object_get(row, "flow_run")) != 0)
+			return error_set(err, ERR_DECODE, "get_scheduled_flow_runs: row %zu has no flow run", i);
+
+	rc = json_is_array(answer) ? flow_runs_decode(runs, ret_runs, ret_count, err)
+	                           : error_set(err, ERR_DECODE, "the answer is not a list");
+	return rc != 0 ? error_prefix(err, rc, "get_scheduled_flow_runs") : 0;
+}
+
+const json_t *job_variable(const json_t *run_variables, const json_t *deployment_variables, const json_t *template,
+                           const char *name)
+{
+	const json_t *variables = json_object_get(json_object_get(template, "variables"), "properties");
+	const json_t *candidates[] = {
+		json_object_get(run_variables, name),
+		json_object_get(deployment_variables, name),
+		json_object_get(json_object_get(variables, name), "default"),
+	};
+
+	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++)
+		if (candidates[i] != NULL && !json_is_null(candidates[i]))
+			return candidates[i];
+	return NULL;
+}

@@ -1,0 +1,99 @@
+#include "flows/database_cleanup/approval.h"
+
+#include <string.h>
+
+#include "client/base/embed.h"
+#include "client/base/text.h"
+#include "flows/database_cleanup/preview.h"
+
+/* Job variable of the pool, and its default there. */
+#define TIMEOUT_VARIABLE "approval_timeout"
+#define TIMEOUT_DEFAULT_S 3600
+#define TIMEOUT_MIN_S 10
+#define TIMEOUT_MAX_S (30 * 86400)
+
+EMBED_DECLARE(flows_database_cleanup_approval_schema_json);
+
+static int make_form(struct flow_ctx *ctx, const struct plan *plan, bool dry_run, char **ret_markdown,
+                     json_t **ret_schema, struct error *err)
+{
+	struct preview preview;
+
+	int rc = preview_collect(flow_api(ctx), plan, &preview, err);
+	if (rc != 0)
+		return rc;
+	char *markdown = preview_markdown(&preview, plan, dry_run);
+	preview_release(&preview);
+	if (markdown == NULL)
+		return error_nomem(err);
+
+	rc = json_read(EMBED_DATA(flows_database_cleanup_approval_schema_json),
+	               EMBED_SIZE(flows_database_cleanup_approval_schema_json), ret_schema, err);
+	if (rc != 0)
+		free(markdown);
+	else
+		*ret_markdown = markdown;
+	return rc;
+}
+
+enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, bool dry_run)
+{
+	AUTO_FREE char *markdown = NULL;
+	AUTO_JSON *schema = NULL;
+	struct error err;
+
+	while (make_form(ctx, plan, dry_run, &markdown, &schema, &err) != 0)
+		if (!flow_retry(ctx, &err))
+			return flow_halted(ctx) ? flow_halt(ctx, "nothing was deleted") : flow_fail(ctx, &err);
+	flow_recovered(ctx);
+
+	int64_t timeout_s = flow_job_variable(ctx, TIMEOUT_VARIABLE, TIMEOUT_DEFAULT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S);
+	flow_log(ctx, LOG_LEVEL_INFO, "%s", markdown);
+	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .timeout_s = timeout_s});
+}
+
+static int decide(bool approved, const char *notes, struct decision *ret_decision, struct error *err)
+{
+	char *copy = text_dup(notes);
+
+	if (copy == NULL)
+		return error_nomem(err);
+	*ret_decision = (struct decision){.approved = approved, .notes = copy};
+	return 0;
+}
+
+int approval_judge(const json_t *answer, const char *description, const struct plan *plan,
+                   struct decision *ret_decision, struct error *err)
+{
+	const json_t *notes = json_object_get(answer, "notes");
+	const json_t *approve = json_object_get(answer, "approve");
+
+	if (answer == NULL)
+		return decide(false, "the run was resumed without the form", ret_decision, err);
+	if (!json_is_object(answer) || !json_is_boolean(approve) || (notes != NULL && !json_is_string(notes)) ||
+	    json_object_size(answer) > (notes != NULL ? 2u : 1u))
+		return decide(false, "the submitted input is not what the form asks for", ret_decision, err);
+	if (!json_is_true(approve))
+		return decide(false, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
+	/* The plan is read from the server again: it must be the one whose digest the person saw. */
+	if (description == NULL || strstr(description, plan->digest) == NULL)
+		return decide(false, "the stored plan is not the one that was shown", ret_decision, err);
+	return decide(true, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
+}
+
+int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision, struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+	AUTO_FREE char *description = NULL;
+
+	int rc = flow_answer(ctx, &answer, &description, err);
+	if (rc != 0 && rc != ERR_NOT_FOUND)
+		return rc;
+	return approval_judge(answer, description, plan, ret_decision, err);
+}
+
+void decision_release(struct decision *decision)
+{
+	free(decision->notes);
+	*decision = (struct decision){0};
+}

@@ -1,0 +1,28 @@
+/* The approval: asks a person through the run's form in the UI and reads the decision strictly.
+ * Unsure means no: whatever is not a plain `true` to this very plan is not an approval. */
+#ifndef FLOWS_DATABASE_CLEANUP_APPROVAL_H
+#define FLOWS_DATABASE_CLEANUP_APPROVAL_H
+
+#include "flows/database_cleanup/plan.h"
+#include "flows/flow.h"
+
+struct decision {
+	bool approved;
+	char *notes; /* owned; what the person wrote, or why there is no approval; never NULL */
+};
+
+/* Shows the preview and sets the run to Paused; the body returns what this returns. */
+enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, bool dry_run);
+
+/* Reads the decision that was submitted for @plan. */
+int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision,
+                  struct error *err) MUST_CHECK;
+
+/* What an answer means: @answer NULL where the run was resumed without one, @description the text that the
+ * form showed. For tests. ERR_NOMEM is the only error. */
+int approval_judge(const json_t *answer, const char *description, const struct plan *plan,
+                   struct decision *ret_decision, struct error *err) MUST_CHECK;
+
+void decision_release(struct decision *decision);
+
+#endif

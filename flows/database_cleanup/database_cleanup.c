@@ -1,0 +1,243 @@
+#include "flows/database_cleanup/database_cleanup.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/base/embed.h"
+#include "client/base/text.h"
+#include "flows/database_cleanup/approval.h"
+#include "flows/database_cleanup/deletion.h"
+#include "flows/database_cleanup/plan.h"
+#include "flows/database_cleanup/policy.h"
+
+#define NOTHING_DELETED "nothing was deleted"
+
+EMBED_DECLARE(flows_database_cleanup_parameters_schema_json);
+EMBED_DECLARE(flows_database_cleanup_description_md);
+
+/* What happened to a step: NULL where the story goes on, else what the body returns. */
+#define STOP_UNLESS_OK(ctx, err) (flow_halted(ctx) ? flow_halt(ctx, NOTHING_DELETED) : flow_fail(ctx, err))
+
+/* Makes the plan and stores it; waits out an outage. */
+static int make_plan(struct flow_ctx *ctx, const struct policy *policy, struct plan *ret_plan, struct error *err)
+{
+	int rc;
+
+	/* "Now" is the server's: the moment at which it set this run to Running, which is past by any clock. */
+	while ((rc = plan_make(flow_api(ctx), policy, flow_running_since(ctx), ret_plan, err)) != 0)
+		if (!flow_retry(ctx, err))
+			return rc;
+	flow_recovered(ctx);
+	if (ret_plan->total == 0)
+		return 0;
+
+	AUTO_JSON *json = plan_encode(ret_plan);
+	while ((rc = flow_checkpoint_write(ctx, PLAN_KEY, json, err)) != 0)
+		if (!flow_retry(ctx, err)) {
+			plan_release(ret_plan);
+			return rc;
+		}
+	flow_recovered(ctx);
+	return 0;
+}
+
+/* Reads the plan that was shown; waits out an outage. */
+static int read_plan(struct flow_ctx *ctx, struct plan *ret_plan, struct error *err)
+{
+	AUTO_JSON *json = NULL;
+	int rc;
+
+	while ((rc = flow_checkpoint_read(ctx, PLAN_KEY, &json, err)) != 0)
+		if (!flow_retry(ctx, err))
+			return rc;
+	flow_recovered(ctx);
+	return plan_decode(json, ret_plan, err);
+}
+
+static int read_decision(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision,
+                         struct error *err)
+{
+	int rc;
+
+	while ((rc = approval_read(ctx, plan, ret_decision, err)) != 0)
+		if (!flow_retry(ctx, err))
+			return rc;
+	flow_recovered(ctx);
+	return 0;
+}
+
+static enum flow_outcome finish_rejected(struct flow_ctx *ctx, const struct decision *decision)
+{
+	AUTO_TEXT message = {.max = 600};
+
+	text_addf(&message, "rejected, " NOTHING_DELETED "%s%.400s", decision->notes[0] != '\0' ? ": " : "", decision->notes);
+	return flow_finish(ctx, STATE_COMPLETED, text_str(&message),
+	                   json_pack("{s:s, s:s}", "status", "rejected", "reason", decision->notes));
+}
+
+static enum flow_outcome finish_dry_run(struct flow_ctx *ctx, const struct plan *plan)
+{
+	char message[120];
+
+	(void)snprintf(message, sizeof message, "dry run: would delete %" PRId64 " flow runs, " NOTHING_DELETED, plan->total);
+	return flow_finish(ctx, STATE_COMPLETED, message,
+	                   json_pack("{s:s, s:I}", "status", "dry_run", "would_delete", (json_int_t)plan->total));
+}
+
+static enum flow_outcome finish_deleted(struct flow_ctx *ctx, const struct plan *plan,
+                                        const struct decision *decision, const struct deletion_result *result)
+{
+	char span[TIME_TEXT_SIZE];
+	AUTO_TEXT message = {.max = 600};
+	bool failed = result->deleted == 0 && result->failed > 0;
+
+	text_addf(&message, "deleted %" PRId64 " of %" PRId64 " flow runs", result->deleted, plan->total);
+	if (result->failed > 0)
+		text_addf(&message, "; %" PRId64 " could not be deleted (see the log)", result->failed);
+	if (result->given_up)
+		text_addf(&message, "; gave up after %" PRId64 " refusals, the rest was not tried", result->failed);
+	if (result->left > result->failed && !result->given_up)
+		text_addf(&message, "; %" PRId64 " are left without a reason given", result->left - result->failed);
+	if (result->gone > 0)
+		text_addf(&message, "; %" PRId64 " were run again or deleted by others", result->gone);
+	flow_log(ctx, failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s, in %s", text_str(&message),
+	         span_format(result->took_ms, span));
+
+	return flow_finish(ctx, failed ? STATE_FAILED : STATE_COMPLETED, text_str(&message),
+	                   json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:O, s:s, s:s}", "status", failed ? "failed" : "completed",
+	                             "deleted", (json_int_t)result->deleted, "failed", (json_int_t)result->failed,
+	                             "matched", (json_int_t)plan->total, "remaining", (json_int_t)result->left, "gone",
+	                             (json_int_t)result->gone, "failed_ids", result->failed_ids, "plan", plan->digest,
+	                             "notes", decision->notes));
+}
+
+/* Deletes what was approved, and reports. */
+static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan,
+                                     const struct decision *decision)
+{
+	struct deletion_result result = {0};
+	struct error err;
+	enum flow_outcome outcome;
+
+	int rc = deletion_run(ctx, plan, policy->batch_size, &result, &err);
+	if (rc == 0) {
+		outcome = finish_deleted(ctx, plan, decision, &result);
+	} else if (flow_halted(ctx)) {
+		char so_far[100];
+		(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", result.deleted, plan->total);
+		outcome = flow_halt(ctx, so_far);
+	} else {
+		outcome = flow_fail(ctx, &err);
+	}
+	deletion_result_release(&result);
+	return outcome;
+}
+
+/* The second half of the story: the run was paused and is Running again. */
+static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct policy *policy)
+{
+	struct plan plan;
+	struct decision decision;
+	struct error err;
+	enum flow_outcome outcome;
+
+	if (read_plan(ctx, &plan, &err) != 0)
+		return STOP_UNLESS_OK(ctx, &err);
+
+	if (read_decision(ctx, &plan, &decision, &err) != 0) {
+		outcome = STOP_UNLESS_OK(ctx, &err);
+		plan_release(&plan);
+		return outcome;
+	}
+	flow_log(ctx, LOG_LEVEL_INFO, "%s%s%s", decision.approved ? "approved" : "not approved",
+	         decision.notes[0] != '\0' ? ": " : "", decision.notes);
+
+	if (!decision.approved)
+		outcome = finish_rejected(ctx, &decision);
+	else if (policy->dry_run)
+		outcome = finish_dry_run(ctx, &plan);
+	else
+		outcome = delete_plan(ctx, policy, &plan, &decision);
+
+	decision_release(&decision);
+	plan_release(&plan);
+	return outcome;
+}
+
+/* The first half: plan, preview, question. */
+static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy *policy)
+{
+	struct plan plan;
+	struct error err;
+	enum flow_outcome outcome;
+
+	if (make_plan(ctx, policy, &plan, &err) != 0)
+		return STOP_UNLESS_OK(ctx, &err);
+
+	if (plan.total == 0)
+		outcome = flow_finish(ctx, STATE_COMPLETED, "no flow runs match, " NOTHING_DELETED,
+		                      json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
+	else
+		outcome = approval_ask(ctx, &plan, policy->dry_run);
+	plan_release(&plan);
+	return outcome;
+}
+
+enum flow_outcome database_cleanup(struct flow_ctx *ctx)
+{
+	struct policy policy;
+	struct error err;
+	enum flow_outcome outcome;
+
+	/* 1. What is asked for? Wrong parameters end the run before the server is asked anything. */
+	if (policy_read(flow_parameters(ctx), &policy, &err) != 0)
+		return flow_fail(ctx, &err);
+
+	/* 2. Who decides? */
+	if (policy.approval == APPROVAL_AI) {
+		(void)error_set(&err, ERR_INVALID, "config.approval_type 'ai' is not available in this version, " NOTHING_DELETED
+		                "; run it again with 'human'");
+		outcome = flow_fail(ctx, &err);
+	}
+	/* 3. Plan, preview, question: then the run waits, and this body ends. */
+	else if (!flow_was_asked(ctx))
+		outcome = plan_and_ask(ctx, &policy);
+	/* 4. Started again after the answer: decision, deletion, report. */
+	else
+		outcome = go_on_after_answer(ctx, &policy);
+
+	policy_release(&policy);
+	return outcome;
+}
+
+json_t *database_cleanup_schema(void)
+{
+	json_t *schema = NULL;
+
+	if (json_read(EMBED_DATA(flows_database_cleanup_parameters_schema_json),
+	              EMBED_SIZE(flows_database_cleanup_parameters_schema_json), &schema, NULL) != 0)
+		return NULL;
+	return schema;
+}
+
+json_t *database_cleanup_defaults(void)
+{
+	AUTO_JSON *schema = database_cleanup_schema();
+	const json_t *fields =
+		json_object_get(json_object_get(json_object_get(schema, "properties"), "config"), "properties");
+	json_t *config = json_object();
+	const char *name;
+	json_t *field;
+
+	json_object_foreach((json_t *)(uintptr_t)fields, name, field)
+		(void)json_object_set(config, name, json_object_get(field, "default"));
+	return json_pack("{s:o}", "config", config);
+}
+
+char *database_cleanup_description(void)
+{
+	struct text text = {.max = 16 * 1024};
+
+	text_add(&text, EMBED_DATA(flows_database_cleanup_description_md), EMBED_SIZE(flows_database_cleanup_description_md));
+	return text_take(&text);
+}

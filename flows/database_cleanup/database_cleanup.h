@@ -1,0 +1,17 @@
+/* The flow `database-cleanup`: deletes old flow runs after somebody approved the plan. */
+#ifndef FLOWS_DATABASE_CLEANUP_H
+#define FLOWS_DATABASE_CLEANUP_H
+
+#include "flows/flow.h"
+
+#define DATABASE_CLEANUP_FLOW "database-cleanup"
+
+enum flow_outcome database_cleanup(struct flow_ctx *ctx);
+
+/* What `deploy` puts on the server: the schema of the parameters (drawn as a form in the UI), their
+ * defaults, and the description. New references or strings of the caller; NULL without memory. */
+json_t *database_cleanup_schema(void);
+json_t *database_cleanup_defaults(void);
+char *database_cleanup_description(void);
+
+#endif

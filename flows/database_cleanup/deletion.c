@@ -1,0 +1,456 @@
+#include "flows/database_cleanup/deletion.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/prefect/flow_run.h"
+
+/* Checkpoint: how many runs matched when the deletion began. With it, a body that is started again knows
+ * how many its predecessor deleted, without a write per batch. */
+#define BEGUN_KEY "cleanup-deletion"
+
+/* Job variable of the pool: milliseconds between two batches. */
+#define PAUSE_VARIABLE "batch_pause_ms"
+#define PAUSE_DEFAULT_MS 100
+#define PAUSE_MAX_MS 600000
+
+/* So many refusals one after the other are not the fault of single runs any more. */
+#define REFUSALS_IN_A_ROW 25
+#define REFUSALS_MAX 1000
+/* Longest stretch of calls without a look at the run's own state. */
+#define CHECK_EVERY_MS 1000
+#define PROGRESS_EVERY_MS 5000
+/* Runs read at once where they are deleted one by one. */
+#define SINGLE_PAGE 50
+/* A slice that does not become empty although every call succeeds is given this many passes. */
+#define PASSES_MAX 3
+
+struct deletion {
+	struct flow_ctx *ctx;
+	const struct plan *plan;
+	int batch_size;
+	int64_t pause_ms;
+	int call_limit;         /* runs a bulk_delete may take: learned from the server */
+	bool single;            /* this server has no bulk_delete */
+	bool uncertain;         /* an answer was lost: count instead of adding up */
+	int64_t matched;        /* runs that matched when this start of the body began to delete */
+	int64_t begun;          /* the same when the first start of the body began */
+	int64_t acknowledged;   /* deleted by this start of the body, by the server's answers */
+	json_t *failed_ids;     /* owned: refused runs, left out from then on */
+	int refusals_in_a_row;
+	int in_batch;           /* runs deleted in the current batch */
+	int64_t started_ms;
+	int64_t progress_ms;    /* when progress was last logged */
+	int64_t progress_count;
+};
+
+/* What a call to the server came to, after every wait that could help. */
+enum call {
+	CALL_OK,
+	CALL_REFUSED, /* the server says no, and will say no again */
+	CALL_HALT,    /* the body has to stop */
+};
+
+static enum call call_result(struct deletion *d, int rc, const struct error *err, bool *ret_again)
+{
+	*ret_again = false;
+	if (rc == 0) {
+		flow_recovered(d->ctx);
+		return CALL_OK;
+	}
+	*ret_again = flow_retry(d->ctx, err);
+	return flow_halted(d->ctx) ? CALL_HALT : CALL_REFUSED;
+}
+
+static bool given_up(const struct deletion *d)
+{
+	return d->refusals_in_a_row >= REFUSALS_IN_A_ROW || json_array_size(d->failed_ids) >= REFUSALS_MAX;
+}
+
+static void note_deleted(struct deletion *d, int64_t count)
+{
+	d->acknowledged += count;
+	d->in_batch += (int)count;
+	if (count > 0)
+		d->refusals_in_a_row = 0;
+}
+
+static void note_refused(struct deletion *d, const char *id, const struct error *err)
+{
+	flow_log(d->ctx, LOG_LEVEL_WARNING, "flow run %s cannot be deleted, leaving it out: %s", id, err->text);
+	(void)json_array_append_new(d->failed_ids, json_string(id));
+	d->refusals_in_a_row++;
+}
+
+/* One bulk_delete, with the waits and the lessons (limit, 404) that its answers call for.
+ * *ret_deleted is set on CALL_OK. Where it turns out that there is no bulk_delete: CALL_REFUSED, d->single. */
+static enum call delete_many(struct deletion *d, const json_t *filter, int limit, int64_t *ret_deleted,
+                             struct error *err)
+{
+	enum call result;
+	bool again;
+
+	do {
+		bool ambiguous;
+		int most;
+		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, limit < d->call_limit ? limit : d->call_limit,
+		                              ret_deleted, &most, &ambiguous, err);
+
+		d->uncertain = d->uncertain || ambiguous;
+		if (rc == ERR_INVALID && most > 0 && most < d->call_limit) {
+			flow_log(d->ctx, LOG_LEVEL_DEBUG, "the server deletes at most %d flow runs a call", most);
+			d->call_limit = most;
+			again = true;
+			continue;
+		}
+		if (rc == ERR_TRANSPORT && ambiguous && d->call_limit > 1)
+			d->call_limit = (d->call_limit + 1) / 2; /* maybe it was too much for one answer */
+		if (rc == ERR_NOT_FOUND)
+			d->single = true;
+		result = call_result(d, rc, err, &again);
+	} while (again);
+	return result;
+}
+
+/* Ids of up to @limit runs that match the slice, as an array; in the order in which bulk_delete takes them. */
+static enum call read_ids(struct deletion *d, const struct slice *slice, int limit, json_t **ret_ids, struct error *err)
+{
+	AUTO_JSON *filter = slice_filter_ids(slice, d->failed_ids, /* only= */ false);
+	struct flow_run *runs = NULL;
+	size_t count = 0;
+	enum call result;
+	bool again;
+
+	do {
+		int rc = filter == NULL ? error_nomem(err)
+		                        : flow_run_filter(flow_api(d->ctx),
+		                                          &(struct flow_run_query){
+													  .flow_runs = filter, .sort = "ID_DESC", .limit = limit},
+		                                          &runs, &count, err);
+		result = call_result(d, rc, err, &again);
+	} while (again);
+	if (result != CALL_OK)
+		return result;
+
+	json_t *ids = json_array();
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(ids, json_string(runs[i].id));
+	flow_runs_release(runs, count);
+	*ret_ids = ids;
+	return CALL_OK;
+}
+
+static bool check_due(const struct deletion *d)
+{
+	return flow_checked_ago_ms(d->ctx) >= CHECK_EVERY_MS;
+}
+
+/* Deletes the runs ids[from..to) of the slice; halves what the server refuses until single runs are left.
+ * True unless the body has to stop. */
+static bool delete_ids(struct deletion *d, const struct slice *slice, json_t *ids, size_t from, size_t to)
+{
+	AUTO_JSON *part = json_array();
+	struct error err;
+	int64_t deleted = 0;
+
+	if (from >= to || given_up(d))
+		return true;
+	if (check_due(d) && !flow_may_go_on(d->ctx))
+		return false;
+
+	for (size_t i = from; i < to; i++)
+		(void)json_array_append(part, json_array_get(ids, i));
+	AUTO_JSON *filter = slice_filter_ids(slice, part, /* only= */ true);
+	if (filter == NULL)
+		return true;
+
+	switch (delete_many(d, filter, (int)(to - from), &deleted, &err)) {
+	case CALL_OK:
+		note_deleted(d, deleted);
+		return true;
+	case CALL_HALT:
+		return false;
+	case CALL_REFUSED:
+		break;
+	}
+
+	if (to - from == 1) {
+		note_refused(d, json_string_value(json_array_get(ids, from)), &err);
+		return true;
+	}
+	size_t middle = from + (to - from) / 2;
+	return delete_ids(d, slice, ids, from, middle) && delete_ids(d, slice, ids, middle, to);
+}
+
+/* A call with the predicate was refused: find the runs at fault among those that it would have taken. */
+static bool narrow_down(struct deletion *d, const struct slice *slice, int limit, const struct error *why)
+{
+	json_t *ids = NULL;
+	struct error err;
+
+	flow_log(d->ctx, LOG_LEVEL_WARNING, "deleting %d flow runs at once was refused, looking for those at fault: %s", limit,
+	         why->text);
+	enum call result = read_ids(d, slice, limit, &ids, &err);
+	if (result == CALL_REFUSED) {
+		flow_log(d->ctx, LOG_LEVEL_ERROR, "the flow runs at fault cannot be found: %s", err.text);
+		d->refusals_in_a_row = REFUSALS_IN_A_ROW;
+		return true;
+	}
+	if (result == CALL_HALT)
+		return false;
+
+	size_t before = json_array_size(d->failed_ids);
+	bool go_on = delete_ids(d, slice, ids, 0, json_array_size(ids));
+	/* Refused together but not one by one: nothing to leave out, so this must not repeat for ever. */
+	if (json_array_size(d->failed_ids) == before && json_array_size(ids) == 0)
+		d->refusals_in_a_row++;
+	json_decref(ids);
+	return go_on;
+}
+
+/* Is this run still in the plan? The last look before a single delete, which takes no predicate. */
+static enum call still_in_slice(struct deletion *d, const struct slice *slice, json_t *id, bool *ret_in, struct error *err)
+{
+	AUTO_JSON *ids = json_pack("[O]", id);
+	AUTO_JSON *filter = slice_filter_ids(slice, ids, /* only= */ true);
+	int64_t count = 0;
+	enum call result;
+	bool again;
+
+	do {
+		int rc = filter == NULL ? error_nomem(err)
+		                        : flow_run_count(flow_api(d->ctx), &(struct flow_run_query){.flow_runs = filter}, &count,
+		                                         err);
+		result = call_result(d, rc, err, &again);
+	} while (again);
+	*ret_in = count == 1;
+	return result;
+}
+
+/* True unless the body has to stop. */
+static bool delete_single(struct deletion *d, const struct slice *slice, json_t *id)
+{
+	struct error err;
+	bool in_slice = false;
+	bool again;
+	enum call result = still_in_slice(d, slice, id, &in_slice, &err);
+
+	if (result == CALL_OK && !in_slice)
+		return true; /* gone, or run again: the count at the end shows it */
+
+	while (result == CALL_OK) {
+		int rc = flow_run_delete(flow_api(d->ctx), json_string_value(id), &err);
+
+		if (rc == ERR_NOT_FOUND)
+			rc = 0; /* gone is what was wanted */
+		result = call_result(d, rc, &err, &again);
+		if (result == CALL_OK) {
+			note_deleted(d, 1);
+			return true;
+		}
+		result = again ? CALL_OK : result;
+	}
+	if (result == CALL_HALT)
+		return false;
+	note_refused(d, json_string_value(id), &err);
+	return true;
+}
+
+/* One page, run by run. *ret_empty: nothing matches the slice any more. */
+static bool delete_page(struct deletion *d, const struct slice *slice, int limit, bool *ret_empty)
+{
+	json_t *ids = NULL;
+	struct error err;
+	size_t i;
+	json_t *id;
+	bool go_on = true;
+
+	enum call result = read_ids(d, slice, limit < SINGLE_PAGE ? limit : SINGLE_PAGE, &ids, &err);
+	if (result == CALL_HALT)
+		return false;
+	if (result == CALL_REFUSED) {
+		flow_log(d->ctx, LOG_LEVEL_ERROR, "the flow runs to delete cannot be read: %s", err.text);
+		d->refusals_in_a_row = REFUSALS_IN_A_ROW;
+		return true;
+	}
+
+	*ret_empty = json_array_size(ids) == 0;
+	json_array_foreach(ids, i, id)
+	{
+		if (given_up(d) || !go_on)
+			break;
+		go_on = !check_due(d) || flow_may_go_on(d->ctx);
+		if (go_on)
+			go_on = delete_single(d, slice, id);
+	}
+	json_decref(ids);
+	return go_on;
+}
+
+/* One call's worth. *ret_empty: nothing (else) matches the slice. True unless the body has to stop. */
+static bool delete_some(struct deletion *d, const struct slice *slice, int limit, bool *ret_empty)
+{
+	struct error err;
+	int64_t deleted = 0;
+
+	*ret_empty = false;
+	if (d->single)
+		return delete_page(d, slice, limit, ret_empty);
+
+	AUTO_JSON *filter = slice_filter_ids(slice, d->failed_ids, /* only= */ false);
+	enum call result = filter != NULL ? delete_many(d, filter, limit, &deleted, &err) : CALL_REFUSED;
+	if (result == CALL_OK) {
+		note_deleted(d, deleted);
+		*ret_empty = deleted == 0;
+		return true;
+	}
+	if (result == CALL_HALT)
+		return false;
+	if (d->single) {
+		flow_log(d->ctx, LOG_LEVEL_INFO, "this server has no bulk_delete: deleting one flow run at a time");
+		return true;
+	}
+	return narrow_down(d, slice, limit < d->call_limit ? limit : d->call_limit, &err);
+}
+
+static void log_progress(struct deletion *d)
+{
+	int64_t now = clock_mono_ms();
+	int64_t tenth = d->matched / 10;
+
+	if (now - d->progress_ms < PROGRESS_EVERY_MS && d->acknowledged - d->progress_count < tenth)
+		return;
+	if (d->acknowledged == d->progress_count)
+		return;
+
+	int64_t ms = now - d->started_ms;
+	double rate = ms > 0 ? (double)d->acknowledged * 1000 / (double)ms : 0;
+	flow_log(d->ctx, LOG_LEVEL_INFO, "deleted %" PRId64 " of %" PRId64 " flow runs (%.0f %%, %.0f/s)",
+	         d->begun - d->matched + d->acknowledged, d->begun,
+	         d->begun > 0 ? 100.0 * (double)(d->begun - d->matched + d->acknowledged) / (double)d->begun : 100.0, rate);
+	d->progress_ms = now;
+	d->progress_count = d->acknowledged;
+}
+
+/* One slice in batches, with a pause and a look at the run's own state between two of them. */
+static bool delete_slice(struct deletion *d, const struct slice *slice)
+{
+	bool empty = slice->count == 0; /* a slice cannot grow */
+
+	while (!empty && !given_up(d)) {
+		d->in_batch = 0;
+		while (!empty && d->in_batch < d->batch_size && !given_up(d)) {
+			if (check_due(d) && !flow_may_go_on(d->ctx))
+				return false;
+			if (!delete_some(d, slice, d->batch_size - d->in_batch, &empty))
+				return false;
+		}
+		log_progress(d);
+		if (!empty && (!flow_wait(d->ctx, d->pause_ms) || !flow_may_go_on(d->ctx)))
+			return false;
+	}
+	return true;
+}
+
+/* How many runs match now; false where the body has to stop or *ret_rc is an error. */
+static bool count_left(struct deletion *d, int64_t *ret_left, int *ret_rc, struct error *err)
+{
+	while ((*ret_rc = plan_count(flow_api(d->ctx), d->plan, ret_left, err)) != 0)
+		if (!flow_retry(d->ctx, err))
+			return false;
+	flow_recovered(d->ctx);
+	return true;
+}
+
+/* Reads or writes the checkpoint of the first start. */
+static bool begin(struct deletion *d, int *ret_rc, struct error *err)
+{
+	AUTO_JSON *stored = NULL;
+
+	if (!count_left(d, &d->matched, ret_rc, err))
+		return false;
+	for (;;) {
+		*ret_rc = flow_checkpoint_read(d->ctx, BEGUN_KEY, &stored, err);
+		if (*ret_rc == 0 && strcmp(json_string_value(json_object_get(stored, "plan")) ?: "", d->plan->digest) == 0) {
+			d->begun = json_integer_value(json_object_get(stored, "matched"));
+			break;
+		}
+		if (*ret_rc == 0 || *ret_rc == ERR_NOT_FOUND) {
+			AUTO_JSON *value =
+				json_pack("{s:s, s:I}", "plan", d->plan->digest, "matched", (json_int_t)d->matched);
+			d->begun = d->matched;
+			*ret_rc = flow_checkpoint_write(d->ctx, BEGUN_KEY, value, err);
+			if (*ret_rc == 0)
+				break;
+		}
+		if (!flow_retry(d->ctx, err))
+			return false;
+	}
+	if (d->begun < d->matched || d->begun > d->plan->total) {
+		*ret_rc = error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' says %" PRId64 " flow runs, which cannot be",
+		                    d->begun);
+		return false;
+	}
+	return true;
+}
+
+static void fill_result(const struct deletion *d, int64_t left, struct deletion_result *ret_result)
+{
+	int64_t vanished = d->begun - left;
+	int64_t deleted = d->begun - d->matched + d->acknowledged;
+
+	if (d->uncertain || deleted > vanished)
+		deleted = vanished;
+	*ret_result = (struct deletion_result){
+		.deleted = deleted,
+		.failed = (int64_t)json_array_size(d->failed_ids),
+		.left = left,
+		.gone = d->plan->total - left - deleted,
+		.given_up = given_up(d),
+		.failed_ids = json_incref(d->failed_ids),
+		.took_ms = clock_mono_ms() - d->started_ms,
+	};
+}
+
+int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
+                 struct error *err)
+{
+	AUTO_JSON *failed_ids = json_array();
+	struct deletion d = {
+		.ctx = ctx,
+		.plan = plan,
+		.batch_size = batch_size,
+		.pause_ms = flow_job_variable(ctx, PAUSE_VARIABLE, PAUSE_DEFAULT_MS, 0, PAUSE_MAX_MS),
+		.call_limit = batch_size,
+		.failed_ids = failed_ids,
+		.started_ms = clock_mono_ms(),
+		.progress_ms = clock_mono_ms(),
+	};
+	int64_t left = 0;
+	int rc = 0;
+
+	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
+		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
+
+	left = d.matched;
+	for (int pass = 1; pass <= PASSES_MAX; pass++) {
+		bool go_on = true;
+
+		for (size_t i = 0; go_on && i < plan->slice_count; i++)
+			go_on = delete_slice(&d, &plan->slices[i]);
+		if (!go_on || !count_left(&d, &left, &rc, err)) {
+			fill_result(&d, d.matched - d.acknowledged, ret_result);
+			return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
+		}
+		if (left <= (int64_t)json_array_size(failed_ids) || given_up(&d))
+			break;
+	}
+	fill_result(&d, left, ret_result);
+	return 0;
+}
+
+void deletion_result_release(struct deletion_result *result)
+{
+	json_decref(result->failed_ids);
+	*result = (struct deletion_result){0};
+}

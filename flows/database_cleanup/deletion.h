@@ -1,0 +1,29 @@
+/* The deletion: an approved plan, batch by batch, one call at a time.
+ *
+ * By bulk_delete with the plan's predicate where the server has it; else run by run, each checked against
+ * the predicate right before. A call that keeps failing is narrowed down to the runs at fault, which are
+ * left out. The run's own state is asked for between two batches: anything but Running stops. */
+#ifndef FLOWS_DATABASE_CLEANUP_DELETION_H
+#define FLOWS_DATABASE_CLEANUP_DELETION_H
+
+#include "flows/database_cleanup/plan.h"
+#include "flows/flow.h"
+
+struct deletion_result {
+	int64_t deleted;   /* also by an earlier start of the body */
+	int64_t failed;    /* runs that the server refused to delete */
+	int64_t left;      /* runs that match the plan at the end, failed ones included */
+	int64_t gone;      /* in the plan, but not when the deletion came to them: run again, or deleted by others */
+	bool given_up;     /* too many refusals in a row: the rest was not tried */
+	json_t *failed_ids; /* owned */
+	int64_t took_ms;   /* of this start of the body */
+};
+
+/* Deletes what still matches @plan. Returns 0; ERR_STOPPED where flow_halted() is true (then @ret_result says how
+ * far it came); or an error that ends the run. */
+int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
+                 struct error *err) MUST_CHECK;
+
+void deletion_result_release(struct deletion_result *result);
+
+#endif

@@ -1,0 +1,53 @@
+/* The plan: what would be deleted, as a predicate over the past that cannot grow.
+ *
+ * Made once, stored with the run (checkpoint PLAN_KEY), shown, approved, and never changed. A slice is a
+ * FlowRunFilter and the number of runs that matched it; the server applies it inside the transaction
+ * that deletes, so there is no gap between check and deletion. Thread rule: no state. */
+#ifndef FLOWS_DATABASE_CLEANUP_PLAN_H
+#define FLOWS_DATABASE_CLEANUP_PLAN_H
+
+#include "client/prefect/prefect.h"
+#include "flows/database_cleanup/policy.h"
+
+#define PLAN_KEY "cleanup-plan"
+#define PLAN_SLICES_MAX 2
+#define DIGEST_SIZE 65 /* SHA-256 in hex, and its NUL */
+
+struct slice {
+	json_t *filter; /* owned: FlowRunFilter */
+	int64_t count;  /* runs that matched when the plan was made */
+};
+
+struct plan {
+	time_us planned_at; /* by the server's clock */
+	time_us cutoff;     /* planned_at minus the retention period */
+	json_t *states;     /* owned: array of state names */
+	char *retention;    /* owned: as it was written */
+	struct slice slices[PLAN_SLICES_MAX];
+	size_t slice_count;
+	int64_t total;            /* of all slices */
+	char digest[DIGEST_SIZE]; /* of the canonical JSON */
+};
+
+/* Makes the plan: asks the server how many runs match. @planned_at must be a time of the server that lies in
+ * the past. Returns 0, ERR_INVALID where the retention period reaches back before the year 1, or what
+ * flow_run_count() returns. */
+int plan_make(struct prefect *prefect, const struct policy *policy, time_us planned_at, struct plan *ret_plan,
+              struct error *err) MUST_CHECK;
+
+/* The plan as JSON (a new reference, NULL without memory), and back. plan_decode() builds every filter anew
+ * from the times and the names and takes only a plan that is the same to the letter: a stored plan that
+ * somebody changed is ERR_DECODE. */
+json_t *plan_encode(const struct plan *plan);
+int plan_decode(const json_t *json, struct plan *ret_plan, struct error *err) MUST_CHECK;
+
+void plan_release(struct plan *plan);
+
+/* How many runs match the plan now, all slices together. */
+int plan_count(struct prefect *prefect, const struct plan *plan, int64_t *ret_count, struct error *err) MUST_CHECK;
+
+/* A new FlowRunFilter: the slice's filter, and of the ids (an array, may be NULL) only those (@only), or
+ * all but those. NULL without memory. */
+json_t *slice_filter_ids(const struct slice *slice, json_t *ids, bool only);
+
+#endif

@@ -1,0 +1,42 @@
+/* The preview: what a person reads before deciding, as Markdown that stays readable at any size.
+ * Thread rule: no state. */
+#ifndef FLOWS_DATABASE_CLEANUP_PREVIEW_H
+#define FLOWS_DATABASE_CLEANUP_PREVIEW_H
+
+#include "client/prefect/flow_run.h"
+#include "flows/database_cleanup/plan.h"
+
+#define PREVIEW_RUNS 5           /* runs named one by one */
+#define PREVIEW_FLOWS_SHOWN 20   /* rows of the table */
+#define PREVIEW_FLOWS_COUNTED 100 /* flows counted to find the largest; the others are summed up */
+#define PREVIEW_STATES_SHOWN 8   /* columns of the table */
+
+struct preview_flow {
+	char *name; /* owned */
+	char id[UUID_SIZE];
+	int64_t count;
+	int64_t by_state[PREVIEW_STATES_SHOWN];
+};
+
+struct preview {
+	const char *states[PREVIEW_STATES_SHOWN]; /* that have runs; borrowed from the plan */
+	int64_t by_state[PREVIEW_STATES_SHOWN];
+	size_t state_count;
+	struct preview_flow *flows; /* owned; the largest first */
+	size_t flow_count;          /* counted, at most PREVIEW_FLOWS_COUNTED */
+	bool more_flows;            /* there are flows that were not counted */
+	time_us oldest, newest;     /* start, or the scheduled time of a run that never started */
+	struct flow_run *runs;      /* owned: the oldest PREVIEW_RUNS */
+	size_t run_count;
+};
+
+/* Asks the server for what the preview shows; @plan is borrowed until preview_release(). Reads only; some
+ * hundred small requests at most. */
+int preview_collect(struct prefect *prefect, const struct plan *plan, struct preview *ret_preview,
+                    struct error *err) MUST_CHECK;
+void preview_release(struct preview *preview);
+
+/* The Markdown; names of runs and flows are escaped and cut. The caller frees it; NULL without memory. */
+char *preview_markdown(const struct preview *preview, const struct plan *plan, bool dry_run);
+
+#endif

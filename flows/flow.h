@@ -1,0 +1,123 @@
+/* The contract between a flow and the worker that runs it.
+ *
+ * A flow body is straight-line code, read top to bottom, that can be started again: from the top after a
+ * pause, after a restart of the worker, by another worker. What it must not do twice it keeps in a
+ * checkpoint on the server. When it has to wait for a person, flow_ask() sets the run to Paused and the
+ * body returns FLOW_PARKED: it costs no thread while it waits.
+ *
+ * The life of one approval:
+ *   body, first time:   plan is made and stored -> preview -> flow_ask() -> FLOW_PARKED
+ *   a person:           Resume in the UI; the server validates and stores the answer
+ *   the watch service:  sees that the run is Running again and starts the body from the top
+ *   body, second time:  flow_was_asked() is true -> plan and answer are read -> deletion -> flow_finish()
+ *
+ * Thread rule: a struct flow_ctx belongs to the thread that runs the body, until it returns. Every call that
+ * talks to the server blocks as prefect_call() does. Implemented in worker/flow_ctx.c. */
+#ifndef FLOWS_FLOW_H
+#define FLOWS_FLOW_H
+
+#include "client/base/log.h"
+#include "client/prefect/prefect.h"
+#include "client/prefect/state.h"
+
+enum flow_outcome {
+	FLOW_DONE,   /* the run is in a final state, or no longer ours */
+	FLOW_PARKED, /* Paused; the worker starts the body again when the run is resumed */
+	FLOW_LEFT,   /* stopped on the way, and the run left as the next start of the body needs it */
+};
+
+struct flow_ctx;
+
+typedef enum flow_outcome flow_body(struct flow_ctx *ctx);
+
+struct flow_spec {
+	const char *name; /* the flow's name on the server */
+	flow_body *body;
+};
+
+/* The flow of this name, or NULL: a run of a flow that is not known here is left alone. */
+const struct flow_spec *flow_find(const char *name);
+
+/* --- what the run is --------------------------------------------------------------------------------- */
+
+/* The run's id and its parameters (an object, maybe empty); borrowed. */
+const char *flow_run_id(const struct flow_ctx *ctx);
+const json_t *flow_parameters(const struct flow_ctx *ctx);
+
+/* The server's time at which the run last became Running. */
+time_us flow_running_since(const struct flow_ctx *ctx);
+
+/* An integer job variable of the pool, the deployment or the run, @fallback where there is none,
+ * brought into @min..@max (a value outside is logged). */
+int64_t flow_job_variable(struct flow_ctx *ctx, const char *name, int64_t fallback, int64_t min, int64_t max);
+
+struct prefect *flow_api(struct flow_ctx *ctx);
+
+/* --- telling ----------------------------------------------------------------------------------------- */
+
+/* A line in the run's log: shown in the UI within two seconds, in order, and in the worker's own log. */
+void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* --- checkpoints --------------------------------------------------------------------------------------*/
+
+/* Reads a checkpoint. ERR_NOT_FOUND where there is none. */
+int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_value, struct error *err) MUST_CHECK;
+
+/* Stores @value (borrowed) in place of what may be there. */
+int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *value, struct error *err) MUST_CHECK;
+
+/* --- asking a person ---------------------------------------------------------------------------------- */
+
+struct flow_form {
+	const json_t *schema;    /* of the form's fields; borrowed */
+	const char *description; /* Markdown, shown above the form; borrowed */
+	int64_t timeout_s;       /* the server fails the run when nobody answers in time */
+};
+
+/* Has this run been paused for its question since it was last started afresh? Then the stored plan is the
+ * one that was shown, and the answer, if there is one, was given to it. A retry of a finished run starts
+ * afresh: the server forgets the pause, and the body has to ask again. */
+bool flow_was_asked(const struct flow_ctx *ctx);
+
+/* Stores the form, removes an answer of an earlier attempt, and only then sets the run to Paused.
+ * The body returns what this returns. */
+enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form);
+
+/* The answer that was submitted: an object. ERR_NOT_FOUND where the run was resumed without one.
+ * @ret_description (may be NULL): the description that the form had when it was answered. */
+int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_description, struct error *err) MUST_CHECK;
+
+/* --- going on, waiting, ending ------------------------------------------------------------------------ */
+
+/* Asks the server whether the run is still Running, and ours to go on with. Waits out an outage. False means
+ * that the body must return flow_halt(). */
+bool flow_may_go_on(struct flow_ctx *ctx);
+
+/* Milliseconds since flow_may_go_on() last said yes. */
+int64_t flow_checked_ago_ms(const struct flow_ctx *ctx);
+
+/* Waits; false where the worker is asked to stop meanwhile: return flow_halt(). */
+bool flow_wait(struct flow_ctx *ctx, int64_t ms);
+
+/* After a call failed: true where trying again later can help (an outage, a busy server). Waits before that,
+ * longer each time up to a minute, says so once, and asks flow_may_go_on(); false: return flow_halt() if
+ * flow_halted() says so, else flow_fail(). */
+bool flow_retry(struct flow_ctx *ctx, const struct error *err);
+/* The trouble that flow_retry() waited for is over: the next one starts with short waits again. */
+void flow_recovered(struct flow_ctx *ctx);
+
+/* Has flow_may_go_on(), flow_wait() or flow_retry() told the body to stop? */
+bool flow_halted(const struct flow_ctx *ctx);
+
+/* Ends a body that was told to stop. @so_far (one phrase, like "deleted 3 of 10 flow runs") goes into the
+ * state's message where the run was cancelled, else into the log. */
+enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far);
+
+/* Proposes the final state: @data (taken, may be NULL) is the run's result, which a Python client gets from
+ * state.result(). Waits out an outage. */
+enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const char *message, json_t *data);
+
+/* Ends the run as Failed because of @err. */
+enum flow_outcome flow_fail(struct flow_ctx *ctx, const struct error *err);
+
+#endif

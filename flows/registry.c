@@ -1,0 +1,16 @@
+#include <string.h>
+
+#include "flows/database_cleanup/database_cleanup.h"
+#include "flows/flow.h"
+
+static const struct flow_spec flows[] = {
+	{DATABASE_CLEANUP_FLOW, database_cleanup},
+};
+
+const struct flow_spec *flow_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof flows / sizeof flows[0]; i++)
+		if (strcmp(flows[i].name, name) == 0)
+			return &flows[i];
+	return NULL;
+}

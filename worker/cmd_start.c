@@ -1,0 +1,246 @@
+/* `prefect-janitor start`: the worker's life, from its name to the last log line. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/base/log.h"
+#include "client/base/text.h"
+#include "worker/commands.h"
+#include "worker/worker.h"
+
+#define INTRO                                                                                            \
+	"Runs the worker: registers with a work pool, sends heartbeats, picks up scheduled flow runs of\n" \
+	"database-cleanup, asks for an approval in the Prefect UI, and deletes what was approved.\n"       \
+	"\n"                                                                                                \
+	"Usage: prefect-janitor start --pool NAME [OPTIONS]\n"
+
+#define OUTRO                                                                                            \
+	"A first SIGTERM or SIGINT lets running deletions stop between two batches and leaves every run as\n" \
+	"the next start of this worker needs it; a second one ends at once.\n"
+
+/* Two workers of one name on a host are found by a lock on a file, which also dies with a killed process. */
+#define DEFAULT_NAMES 100
+
+static int lock_dir(char *path, size_t size, struct error *err)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+
+	if (runtime != NULL && *runtime == '/')
+		(void)snprintf(path, size, "%s/prefect-janitor", runtime);
+	else
+		(void)snprintf(path, size, "/tmp/prefect-janitor-%u", (unsigned)getuid());
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return error_set(err, ERR_SYSTEM, "folder '%s' cannot be made: %s; set XDG_RUNTIME_DIR to one that can", path,
+		                 strerror(errno));
+	if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != getuid())
+		return error_set(err, ERR_SYSTEM, "'%s' is not a folder of this user; set XDG_RUNTIME_DIR to one", path);
+	return 0;
+}
+
+/* Takes the name for this host, server and pool. Returns 0 and the lock's descriptor, which stays open for the
+ * life of the process; ERR_CONFLICT where another process has it. */
+static int lock_name(const struct settings *settings, const char *name, int *ret_fd, struct error *err)
+{
+	AUTO_TEXT identity = {.max = 64 * 1024};
+	char path[512];
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	int rc = lock_dir(path, sizeof path - 80, err);
+	if (rc != 0)
+		return rc;
+	text_addf(&identity, "%s\n%s\n%s", settings->api_url, settings->pool, name);
+	if (EVP_Digest(text_str(&identity), identity.len, hash, &len, EVP_sha256(), NULL) != 1)
+		return error_set(err, ERR_SYSTEM, "OpenSSL does not offer SHA-256");
+	size_t used = strlen(path);
+	path[used++] = '/';
+	for (unsigned int i = 0; i < 16; i++, used += 2)
+		(void)snprintf(path + used, 3, "%02x", hash[i]);
+
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_set(err, ERR_SYSTEM, "'%s' cannot be opened: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		(void)close(fd);
+		return error_set(err, ERR_CONFLICT, "a worker named '%s' already runs on this host for work pool '%s'; give this one "
+		                 "another --name", name, settings->pool);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* The name that was given, else janitor-HOST, or janitor-HOST-2 where that is taken: a worker that is started
+ * again gets its old name, and with it its runs. */
+static int take_name(struct worker *worker, int *ret_fd, struct error *err)
+{
+	const struct settings *settings = worker->settings;
+	char host[64] = "host";
+	int rc = ERR_CONFLICT;
+
+	if (settings->worker_name != NULL) {
+		if (strlen(settings->worker_name) >= sizeof worker->name)
+			return error_set(err, ERR_USAGE, "--name: longer than %zu characters", sizeof worker->name - 1);
+		(void)snprintf(worker->name, sizeof worker->name, "%s", settings->worker_name);
+		return lock_name(settings, worker->name, ret_fd, err);
+	}
+	(void)gethostname(host, sizeof host - 1);
+	for (int i = 1; rc == ERR_CONFLICT && i <= DEFAULT_NAMES; i++) {
+		(void)snprintf(worker->name, sizeof worker->name, i == 1 ? "janitor-%s" : "janitor-%s-%d", host, i);
+		rc = lock_name(settings, worker->name, ret_fd, err);
+	}
+	return rc;
+}
+
+/* First contact: waits for a server that is away, but not for a wrong setting. */
+static int join_pool(struct worker *worker, struct error *err)
+{
+	struct prefect *prefect = worker_session(worker);
+	int tries = 0;
+	int rc;
+
+	if (prefect == NULL)
+		return error_nomem(err);
+	do {
+		rc = sync_once(worker, prefect, err);
+		if (rc == 0)
+			rc = sync_adopt(worker, prefect, err);
+	} while (rc != 0 && worker_retry(worker, "waiting for the server", err, &tries));
+	prefect_free(prefect);
+	return stop_asked(&worker->stop) ? ERR_STOPPED : rc;
+}
+
+struct service {
+	const char *name;
+	void *(*run)(void *worker);
+	pthread_t thread;
+};
+
+static int start_services(struct worker *worker, struct service *services, size_t count, struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		int rc = pthread_create(&services[i].thread, NULL, services[i].run, worker);
+		if (rc == 0)
+			continue;
+		stop_ask(&worker->stop);
+		registry_wake(&worker->registry);
+		for (size_t k = 0; k < i; k++)
+			(void)pthread_join(services[k].thread, NULL);
+		return error_set(err, ERR_SYSTEM, "the %s thread cannot be started: %s", services[i].name, strerror(rc));
+	}
+	return 0;
+}
+
+/* Takes the signals of the process: the first asks the worker to stop, the second ends it. Blocks in
+ * sigtimedwait() so that it also notices a worker that stops by itself (--run-once). */
+static void *signal_thread(void *arg)
+{
+	struct worker *worker = arg;
+	sigset_t signals;
+	struct timespec span = {.tv_sec = 0, .tv_nsec = 200000000};
+
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	for (;;) {
+		int signal = sigtimedwait(&signals, NULL, &span);
+		if (signal < 0)
+			continue;
+		if (stop_asked(&worker->stop)) {
+			log_warning("second signal: ending at once");
+			_exit(EXIT_FAILED);
+		}
+		log_info("stopping: no new runs; running ones stop at the next safe point, paused ones stay paused");
+		stop_ask(&worker->stop);
+		registry_wake(&worker->registry);
+	}
+	return NULL;
+}
+
+static void block_signals(void)
+{
+	sigset_t signals;
+
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int run_worker(struct worker *worker, struct error *err)
+{
+	struct service services[] = {
+		{.name = "sync", .run = sync_thread}, {.name = "poll", .run = poll_thread}, {.name = "watch", .run = watch_thread}};
+	const size_t count = sizeof services / sizeof services[0];
+	pthread_t logs;
+
+	int rc = join_pool(worker, err);
+	if (rc != 0)
+		return rc;
+	log_info("worker '%s' started: work pool '%s' at %s", worker->name, worker->settings->pool,
+	         worker->settings->api_url);
+
+	if (pthread_create(&logs, NULL, run_logs_thread, &worker->logs) != 0)
+		return error_set(err, ERR_SYSTEM, "the logs thread cannot be started: %s", strerror(errno));
+	rc = start_services(worker, services, count, err);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		(void)pthread_join(services[i].thread, NULL);
+	executor_join(worker, /* all= */ true);
+	run_logs_end(&worker->logs);
+	(void)pthread_join(logs, NULL);
+	return rc;
+}
+
+int command_start(int argc, char **argv)
+{
+	struct settings settings;
+	struct worker worker;
+	struct error err = {0};
+	bool help;
+	int lock = -1;
+	pthread_t signals;
+
+	if (settings_load(COMMAND_START, argc - 2, argv + 2, &settings, &help, &err) != 0)
+		return command_error("start", &err);
+	if (help) {
+		settings_release(&settings);
+		return command_print_help(COMMAND_START, INTRO, OUTRO);
+	}
+
+	/* Few arenas: a worker is mostly idle, and its memory should show that. */
+	(void)mallopt(M_ARENA_MAX, 2);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	log_set_level((int)settings.log_level);
+	json_object_seed(0);
+	block_signals();
+	worker_init(&worker, &settings);
+
+	int rc = http_init(&err);
+	if (rc == 0)
+		rc = take_name(&worker, &lock, &err);
+	if (rc == 0 && pthread_create(&signals, NULL, signal_thread, &worker) != 0)
+		rc = error_set(&err, ERR_SYSTEM, "the signal thread cannot be started: %s", strerror(errno));
+	if (rc == 0) {
+		rc = run_worker(&worker, &err);
+		(void)pthread_cancel(signals);
+		(void)pthread_join(signals, NULL);
+	}
+	if (rc == 0 || rc == ERR_STOPPED) {
+		log_info("worker '%s' stopped", worker.name);
+		rc = 0;
+	}
+	worker_done(&worker);
+	http_cleanup();
+	settings_release(&settings);
+	if (lock >= 0)
+		(void)close(lock);
+	return rc == 0 ? EXIT_DONE : command_error("start", &err);
+}

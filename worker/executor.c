@@ -1,0 +1,275 @@
+/* Executors: one thread for each running flow body, from claiming the run to its outcome. */
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/base/log.h"
+#include "client/prefect/deployment.h"
+#include "worker/pool.h"
+#include "worker/worker.h"
+
+/* A body needs little stack; the default of 8 MB would only be reserved. */
+#define STACK_SIZE (512 * 1024)
+/* The server rounds a WAIT to whole seconds. */
+#define WAIT_MAX_MS 60000
+/* Where a run could not be looked at or claimed, it is tried again after this. */
+#define TRY_AGAIN_US (5 * US_PER_SEC)
+
+struct execution {
+	struct execution *next; /* in worker->executions; guarded by worker->lock, as is `finished` */
+	bool finished;
+	pthread_t thread;
+	struct worker *worker;
+	struct prefect *prefect;
+	struct run handle;      /* as the registry knows it */
+	struct flow_run run;    /* as the server knows it */
+	const struct flow_spec *flow;
+	json_t *job_variables;  /* of the deployment; may be NULL */
+};
+
+/* What a step says about the rest of the execution. */
+enum step { STEP_ON, STEP_DROP, STEP_LATER };
+
+static enum step on_error(struct execution *e, const char *what, const struct error *err)
+{
+	if (err->code == ERR_NOT_FOUND) {
+		log_warning("flow run %s: it was deleted, dropping it", e->handle.id);
+		return STEP_DROP;
+	}
+	if (err->code != ERR_STOPPED)
+		log_warning("flow run %s: %s, trying again: %s", e->handle.id, what, err->text);
+	return STEP_LATER;
+}
+
+/* What the server says of the run now: a remembered state is worth nothing. */
+static enum step read_run(struct execution *e)
+{
+	struct error err;
+
+	flow_run_release(&e->run);
+	if (flow_run_read(e->prefect, e->handle.id, &e->run, &err) != 0)
+		return on_error(e, "it cannot be read", &err);
+	return STEP_ON;
+}
+
+static enum step find_flow(struct execution *e)
+{
+	struct deployment deployment;
+	struct error err;
+
+	if (worker_find_flow(e->worker, e->prefect, e->run.flow_id, &e->flow, &err) != 0)
+		return on_error(e, "its flow cannot be read", &err);
+	if (e->flow == NULL)
+		return STEP_DROP;
+	if (e->run.deployment_id[0] == '\0')
+		return STEP_ON;
+
+	int rc = deployment_read(e->prefect, e->run.deployment_id, &deployment, &err);
+	if (rc == ERR_NOT_FOUND)
+		return STEP_ON; /* deleted meanwhile: the pool's defaults hold */
+	if (rc != 0)
+		return on_error(e, "its deployment cannot be read", &err);
+	e->job_variables = json_incref(deployment.job_variables);
+	deployment_release(&deployment);
+	return STEP_ON;
+}
+
+/* Proposes @type; STEP_ON where the run is in that state now. *ret_wait_s: on WAIT, else 0. */
+static enum step propose(struct execution *e, enum state_type type, const char *name, int64_t *ret_wait_s)
+{
+	struct state_answer answer;
+	struct error err;
+	enum step step;
+
+	*ret_wait_s = 0;
+	if (state_propose(e->prefect, e->handle.id, &(struct state_proposal){.type = type, .name = name}, &answer, &err) != 0)
+		return on_error(e, "its state cannot be set", &err);
+
+	switch (answer.status) {
+	case STATE_ACCEPT:
+		step = STEP_ON;
+		break;
+	case STATE_WAIT:
+		*ret_wait_s = answer.wait_s;
+		step = STEP_LATER;
+		break;
+	case STATE_REJECT:
+	case STATE_ABORT:
+	default:
+		/* Another worker was faster, a concurrency limit holds it back, it was cancelled: not ours now. Where the
+		 * server scheduled it anew, the poll brings it again. */
+		log_info("%s (%s): not started: %s", e->run.name, e->handle.id,
+		         answer.reason != NULL ? answer.reason : "the server gives no reason");
+		step = STEP_DROP;
+		break;
+	}
+	state_answer_release(&answer);
+	return step;
+}
+
+/* Says on the run who has it, as Prefect's worker does. */
+static enum step sign(struct execution *e)
+{
+	struct worker *w = e->worker;
+	char host[200] = "unknown";
+	char pid[256];
+	struct error err;
+
+	(void)gethostname(host, sizeof host - 1);
+	(void)snprintf(pid, sizeof pid, "%s:%ld", host, (long)getpid());
+	(void)pthread_mutex_lock(&w->lock);
+	json_t *labels = json_pack("{s:s, s:s, s:s, s:s}", LABEL_WORKER_NAME, w->name, "prefect.worker.type", WORKER_TYPE,
+	                           "prefect.work-pool.name", w->settings->pool, "prefect.work-pool.id", w->pool_id);
+	(void)pthread_mutex_unlock(&w->lock);
+
+	if (flow_run_set_labels(e->prefect, e->handle.id, labels, &err) != 0 ||
+	    flow_run_set_pid(e->prefect, e->handle.id, pid, &err) != 0)
+		return on_error(e, "its labels cannot be set", &err);
+	return STEP_ON;
+}
+
+/* From Scheduled to Pending: whoever gets the server's ACCEPT has the run. */
+static enum step claim(struct execution *e)
+{
+	int64_t wait_s;
+
+	if (e->run.state_type != STATE_SCHEDULED)
+		return STEP_DROP; /* started by another worker, or cancelled */
+	time_us due = e->run.next_scheduled_start != 0 ? e->run.next_scheduled_start : e->run.expected_start;
+	if (due > prefect_now(e->prefect) + US_PER_SEC)
+		return STEP_DROP; /* moved to a later time: the poll brings it again */
+
+	enum step step = propose(e, STATE_PENDING, "Pending", &wait_s);
+	if (step == STEP_ON) {
+		e->handle.ours = true;
+		log_info("%s (%s): claimed", e->run.name, e->handle.id);
+	}
+	return step;
+}
+
+/* From Pending to Running, as soon as the server's clock says so. */
+static enum step begin(struct execution *e)
+{
+	enum step step;
+	int64_t wait_s;
+
+	while ((step = propose(e, STATE_RUNNING, "Running", &wait_s)) == STEP_LATER && wait_s > 0) {
+		log_debug("%s (%s): due in %lld s", e->run.name, e->handle.id, (long long)wait_s);
+		if (stop_wait(&e->worker->stop, wait_s * 1000 < WAIT_MAX_MS ? wait_s * 1000 : WAIT_MAX_MS))
+			return STEP_LATER;
+	}
+	return step;
+}
+
+/* Brings the run to Running by our doing; e->run is what the server says then. */
+static enum step prepare(struct execution *e)
+{
+	enum step step = read_run(e);
+
+	if (step == STEP_ON)
+		step = find_flow(e);
+	if (step == STEP_ON && !e->handle.ours)
+		step = claim(e);
+	else if (step == STEP_ON && e->run.state_type == STATE_RUNNING)
+		return STEP_ON;
+	else if (step == STEP_ON && e->run.state_type != STATE_PENDING)
+		return STEP_DROP; /* ended, or paused again: the watch or the poll sees to it */
+	if (step == STEP_ON)
+		step = sign(e);
+	if (step == STEP_ON)
+		step = begin(e);
+	if (step == STEP_ON)
+		step = read_run(e);
+	return step;
+}
+
+static void execute(struct execution *e)
+{
+	struct registry *registry = &e->worker->registry;
+	enum flow_outcome outcome = FLOW_LEFT;
+	enum step step = prepare(e);
+
+	if (step == STEP_ON) {
+		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables);
+		if (ctx != NULL)
+			outcome = e->flow->body(ctx);
+		flow_ctx_free(ctx);
+	}
+
+	if (step == STEP_DROP || outcome == FLOW_DONE)
+		registry_drop(registry, e->handle.id);
+	else if (outcome == FLOW_PARKED)
+		registry_park(registry, e->handle.id);
+	else
+		registry_postpone(registry, e->handle.id, e->handle.ours, prefect_now(e->prefect) + TRY_AGAIN_US);
+}
+
+static void *executor_thread(void *arg)
+{
+	struct execution *e = arg;
+
+	e->prefect = worker_session(e->worker);
+	if (e->prefect != NULL)
+		execute(e);
+	else
+		registry_drop(&e->worker->registry, e->handle.id);
+	prefect_free(e->prefect);
+	flow_run_release(&e->run);
+	json_decref(e->job_variables);
+
+	(void)pthread_mutex_lock(&e->worker->lock);
+	e->finished = true;
+	(void)pthread_mutex_unlock(&e->worker->lock);
+	return NULL;
+}
+
+void executor_start(struct worker *worker, const struct run *run)
+{
+	struct execution *e = calloc(1, sizeof *e);
+	pthread_attr_t attr;
+	int rc = -1;
+
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
+	if (e != NULL) {
+		e->worker = worker;
+		e->handle = *run;
+		(void)pthread_mutex_lock(&worker->lock);
+		rc = pthread_create(&e->thread, &attr, executor_thread, e);
+		if (rc == 0) {
+			e->next = worker->executions;
+			worker->executions = e;
+		}
+		(void)pthread_mutex_unlock(&worker->lock);
+	}
+	(void)pthread_attr_destroy(&attr);
+	if (rc != 0) {
+		log_error("flow run %s: no memory for another executor, trying again", run->id);
+		registry_postpone(&worker->registry, run->id, run->ours, server_clock_now(&worker->clock) + TRY_AGAIN_US);
+		free(e);
+	}
+}
+
+/* Takes one execution out of the list: a finished one, or any where @all. */
+static struct execution *next_to_join(struct worker *worker, bool all)
+{
+	(void)pthread_mutex_lock(&worker->lock);
+	struct execution **link = &worker->executions;
+	while (*link != NULL && !(*link)->finished && !all)
+		link = &(*link)->next;
+	struct execution *e = *link;
+	if (e != NULL)
+		*link = e->next;
+	(void)pthread_mutex_unlock(&worker->lock);
+	return e;
+}
+
+void executor_join(struct worker *worker, bool all)
+{
+	struct execution *e;
+
+	while ((e = next_to_join(worker, all)) != NULL) {
+		(void)pthread_join(e->thread, NULL);
+		free(e);
+	}
+}

@@ -1,0 +1,407 @@
+/* The worker's side of flows/flow.h: see there for what each function promises. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/base/text.h"
+#include "client/prefect/run_input.h"
+#include "worker/worker.h"
+
+/* The names that Prefect's pause_flow_run() uses: the UI finds the form by them. */
+#define PAUSE_KEY "1"
+#define SCHEMA_KEY "paused-1-schema"
+#define DESCRIPTION_KEY "paused-1-description"
+#define RESPONSE_KEY "paused-1-response"
+
+#define LOG_LINE_MAX (128 * 1024)
+
+/* Why the body must not go on. */
+enum halt {
+	HALT_NOT,
+	HALT_STOPPING, /* the worker is asked to stop */
+	HALT_STATE,    /* the run is not Running any more; see `halt_state` */
+	HALT_DELETED,  /* the run is gone */
+	HALT_TAKEN,    /* another worker has it */
+};
+
+struct flow_ctx {
+	struct worker *worker;
+	struct prefect *prefect;     /* borrowed: the executor's session */
+	struct flow_run run;         /* as it was when the body was started */
+	const json_t *job_variables; /* borrowed: of the deployment; may be NULL */
+	json_t *template;            /* of the pool; may be NULL */
+	time_us running_since;
+	enum halt halt;
+	enum state_type halt_state;
+	int64_t checked_ms; /* when flow_may_go_on() last said yes */
+	int tries;          /* of what flow_retry() waits for */
+};
+
+struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
+                              const json_t *job_variables)
+{
+	struct flow_ctx *ctx = calloc(1, sizeof *ctx);
+	const char *since = json_string_value(json_object_get(run->state, "timestamp"));
+
+	if (ctx == NULL)
+		return NULL;
+	ctx->worker = worker;
+	ctx->prefect = prefect;
+	ctx->job_variables = job_variables;
+	ctx->template = worker_template(worker);
+	ctx->checked_ms = clock_mono_ms();
+	if (since == NULL || !time_parse(since, &ctx->running_since))
+		ctx->running_since = run->start_time;
+	ctx->run = *run;
+	*run = (struct flow_run){0};
+	return ctx;
+}
+
+void flow_ctx_free(struct flow_ctx *ctx)
+{
+	if (ctx == NULL)
+		return;
+	flow_run_release(&ctx->run);
+	json_decref(ctx->template);
+	free(ctx);
+}
+
+const char *flow_run_id(const struct flow_ctx *ctx)
+{
+	return ctx->run.id;
+}
+
+const json_t *flow_parameters(const struct flow_ctx *ctx)
+{
+	return ctx->run.parameters;
+}
+
+time_us flow_running_since(const struct flow_ctx *ctx)
+{
+	return ctx->running_since;
+}
+
+struct prefect *flow_api(struct flow_ctx *ctx)
+{
+	return ctx->prefect;
+}
+
+int64_t flow_job_variable(struct flow_ctx *ctx, const char *name, int64_t fallback, int64_t min, int64_t max)
+{
+	const json_t *value = job_variable(ctx->run.job_variables, ctx->job_variables, ctx->template, name);
+	int64_t number = json_is_number(value) ? (int64_t)json_number_value(value) : fallback;
+	int64_t used = number < min ? min : number > max ? max : number;
+
+	if (value != NULL && (!json_is_number(value) || used != number))
+		flow_log(ctx, LOG_LEVEL_WARNING, "job variable '%s' is not a number from %" PRId64 " to %" PRId64 ", using %" PRId64,
+		         name, min, max, used);
+	return used;
+}
+
+void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
+{
+	AUTO_TEXT line = {.max = LOG_LINE_MAX};
+	char *message = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	int len = vasprintf(&message, fmt, args);
+	va_end(args);
+	if (len < 0)
+		return;
+
+	/* The UI shows line breaks; the worker's own log gets the first line. */
+	AUTO_FREE char *owned = message;
+	if (len > LOG_LINE_MAX)
+		owned[LOG_LINE_MAX] = '\0';
+	run_logs_add(&ctx->worker->logs, ctx->run.id, level, owned);
+	log_line(level, "%s (%s): %.*s", ctx->run.name, ctx->run.id, (int)strcspn(owned, "\n"), owned);
+}
+
+int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_value, struct error *err)
+{
+	return run_input_read(ctx->prefect, ctx->run.id, key, ret_value, err);
+}
+
+int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *value, struct error *err)
+{
+	int rc = run_input_replace(ctx->prefect, ctx->run.id, key, value, err);
+
+	if (rc != ERR_CONFLICT)
+		return rc;
+	/* A lost answer, repeated: the value must be ours. */
+	AUTO_JSON *stored = NULL;
+	rc = run_input_read(ctx->prefect, ctx->run.id, key, &stored, err);
+	if (rc == 0 && !json_equal(stored, value))
+		rc = error_set(err, ERR_CONFLICT, "checkpoint '%s' was written by somebody else at the same time", key);
+	return rc;
+}
+
+/* --- halting and waiting ------------------------------------------------------------------------------ */
+
+static const char *run_worker(const struct flow_run *run)
+{
+	return json_string_value(json_object_get(run->labels, LABEL_WORKER_NAME));
+}
+
+bool flow_halted(const struct flow_ctx *ctx)
+{
+	return ctx->halt != HALT_NOT;
+}
+
+static bool halt(struct flow_ctx *ctx, enum halt why)
+{
+	if (ctx->halt == HALT_NOT)
+		ctx->halt = why;
+	return false;
+}
+
+bool flow_wait(struct flow_ctx *ctx, int64_t ms)
+{
+	return stop_wait(&ctx->worker->stop, ms) ? halt(ctx, HALT_STOPPING) : !flow_halted(ctx);
+}
+
+int64_t flow_checked_ago_ms(const struct flow_ctx *ctx)
+{
+	return clock_mono_ms() - ctx->checked_ms;
+}
+
+void flow_recovered(struct flow_ctx *ctx)
+{
+	if (ctx->tries > 0)
+		flow_log(ctx, LOG_LEVEL_INFO, "the server answers again, going on");
+	ctx->tries = 0;
+}
+
+/* One look at the run; ERR_STOPPED where it halted, else the error of the request. */
+static int look(struct flow_ctx *ctx, struct error *err)
+{
+	struct flow_run now;
+
+	int rc = flow_run_read(ctx->prefect, ctx->run.id, &now, err);
+	if (rc == ERR_NOT_FOUND) {
+		(void)halt(ctx, HALT_DELETED);
+		return ERR_STOPPED;
+	}
+	if (rc != 0)
+		return rc;
+
+	const char *worker = run_worker(&now);
+	if (now.state_type != STATE_RUNNING) {
+		(void)halt(ctx, HALT_STATE);
+		ctx->halt_state = (enum state_type)now.state_type;
+	} else if (worker != NULL && strcmp(worker, ctx->worker->name) != 0) {
+		(void)halt(ctx, HALT_TAKEN);
+	} else {
+		ctx->checked_ms = clock_mono_ms();
+	}
+	flow_run_release(&now);
+	return flow_halted(ctx) ? ERR_STOPPED : 0;
+}
+
+/* Looks until it is known whether the run may go on. Not knowing is no reason to go on, whatever the error. */
+static bool look_until_known(struct flow_ctx *ctx)
+{
+	struct error err;
+
+	if (stop_asked(&ctx->worker->stop))
+		return halt(ctx, HALT_STOPPING);
+	while (look(ctx, &err) != 0) {
+		if (flow_halted(ctx))
+			return false;
+		err.code = worker_is_passing(&err) ? err.code : ERR_BUSY;
+		if (!worker_retry(ctx->worker, ctx->run.name, &err, &ctx->tries))
+			return halt(ctx, HALT_STOPPING);
+	}
+	return true;
+}
+
+bool flow_may_go_on(struct flow_ctx *ctx)
+{
+	if (!look_until_known(ctx))
+		return false;
+	flow_recovered(ctx);
+	return true;
+}
+
+bool flow_retry(struct flow_ctx *ctx, const struct error *err)
+{
+	if (flow_halted(ctx))
+		return false;
+	if (err->code == ERR_STOPPED || stop_asked(&ctx->worker->stop))
+		return halt(ctx, HALT_STOPPING);
+	if (!worker_is_passing(err))
+		return false;
+
+	if (ctx->tries == 0)
+		run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_WARNING, err->text);
+	if (!worker_retry(ctx->worker, ctx->run.name, err, &ctx->tries))
+		return halt(ctx, HALT_STOPPING);
+	/* Whatever happened meanwhile: only a Running run goes on. */
+	return look_until_known(ctx);
+}
+
+/* --- states -------------------------------------------------------------------------------------------- */
+
+/* Proposes a state until there is an answer. Returns 0, ERR_STOPPED where the body is halted, or an error that no
+ * further try can cure. */
+static int propose(struct flow_ctx *ctx, const struct state_proposal *wanted, struct state_answer *ret_answer,
+                   struct error *err)
+{
+	struct state_proposal proposal = *wanted;
+	char transition_id[UUID_SIZE];
+	int tries = 0;
+	int rc;
+
+	uuid_make(transition_id);
+	proposal.transition_id = transition_id;
+	while ((rc = state_propose(ctx->prefect, ctx->run.id, &proposal, ret_answer, err)) != 0) {
+		if (rc == ERR_NOT_FOUND || rc == ERR_STOPPED)
+			(void)halt(ctx, rc == ERR_STOPPED ? HALT_STOPPING : HALT_DELETED);
+		else if (!worker_is_passing(err))
+			return rc;
+		else if (!worker_retry(ctx->worker, ctx->run.name, err, &tries))
+			(void)halt(ctx, HALT_STOPPING);
+		if (flow_halted(ctx))
+			return ERR_STOPPED;
+	}
+	return 0;
+}
+
+enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const char *message, json_t *data)
+{
+	AUTO_JSON *owned = data;
+	struct state_answer answer;
+	struct error err;
+	/* The names that Prefect gives these states. */
+	const char *name = type == STATE_COMPLETED ? "Completed" : type == STATE_CANCELLED ? "Cancelled" : "Failed";
+
+	/* The server would accept a final state also from Paused or after a cancellation: look first. */
+	if (type != STATE_CANCELLED && !flow_may_go_on(ctx))
+		return flow_halt(ctx, message);
+
+	flow_log(ctx, type == STATE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s: %s", name, message);
+	int rc = propose(ctx, &(struct state_proposal){.type = type, .name = name, .message = message, .data = owned}, &answer,
+	                 &err);
+	if (rc != 0) {
+		if (ctx->halt != HALT_STOPPING)
+			log_error("%s (%s): the state %s cannot be set: %s", ctx->run.name, ctx->run.id, name, err.text);
+		return ctx->halt == HALT_STOPPING ? FLOW_LEFT : FLOW_DONE;
+	}
+
+	if (answer.status != STATE_ACCEPT)
+		flow_log(ctx, LOG_LEVEL_WARNING, "the server did not accept the state %s: %s", name,
+		         answer.reason != NULL ? answer.reason : "no reason given");
+	bool cancelling = answer.status == STATE_REJECT && answer.state.type == STATE_CANCELLING && type != STATE_CANCELLED;
+	state_answer_release(&answer);
+	return cancelling ? flow_finish(ctx, STATE_CANCELLED, message, NULL) : FLOW_DONE;
+}
+
+enum flow_outcome flow_fail(struct flow_ctx *ctx, const struct error *err)
+{
+	return flow_finish(ctx, STATE_FAILED, err->text, NULL);
+}
+
+enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
+{
+	char message[700];
+
+	switch (ctx->halt) {
+	case HALT_STOPPING:
+		flow_log(ctx, LOG_LEVEL_INFO, "worker '%s' stops: %s so far; the run goes on when a worker of that name starts",
+		         ctx->worker->name, so_far);
+		return FLOW_LEFT;
+	case HALT_DELETED:
+		log_warning("%s (%s): the run was deleted; %s", ctx->run.name, ctx->run.id, so_far);
+		return FLOW_DONE;
+	case HALT_TAKEN:
+		log_warning("%s (%s): another worker has taken the run; %s", ctx->run.name, ctx->run.id, so_far);
+		return FLOW_DONE;
+	case HALT_NOT:
+	case HALT_STATE:
+		break;
+	}
+
+	if (ctx->halt_state == STATE_CANCELLING) {
+		(void)snprintf(message, sizeof message, "cancelled: %s", so_far);
+		return flow_finish(ctx, STATE_CANCELLED, message, NULL);
+	}
+	if (ctx->halt_state == STATE_PAUSED) {
+		flow_log(ctx, LOG_LEVEL_INFO, "paused from outside: %s so far; goes on when the run is resumed", so_far);
+		return FLOW_PARKED;
+	}
+	flow_log(ctx, LOG_LEVEL_WARNING, "the run was set to %s from outside: %s", state_type_name(ctx->halt_state), so_far);
+	return FLOW_DONE;
+}
+
+/* --- asking a person ----------------------------------------------------------------------------------- */
+
+bool flow_was_asked(const struct flow_ctx *ctx)
+{
+	return flow_run_pause_fired(&ctx->run, PAUSE_KEY);
+}
+
+/* The form must be complete before anybody can open it, and an answer to an earlier question must be gone
+ * before this one is asked. */
+static int store_form(struct flow_ctx *ctx, const struct flow_form *form, struct error *err)
+{
+	AUTO_JSON *description = json_string(form->description);
+
+	if (description == NULL)
+		return error_nomem(err);
+	int rc = run_input_delete(ctx->prefect, ctx->run.id, RESPONSE_KEY, err);
+	if (rc == 0)
+		rc = flow_checkpoint_write(ctx, SCHEMA_KEY, form->schema, err);
+	/* A JSON string: raw Markdown is silently not shown. */
+	if (rc == 0)
+		rc = flow_checkpoint_write(ctx, DESCRIPTION_KEY, description, err);
+	return rc;
+}
+
+enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form)
+{
+	struct state_answer answer;
+	struct error err;
+	char buf[TIME_TEXT_SIZE];
+
+	while (store_form(ctx, form, &err) != 0)
+		if (!flow_retry(ctx, &err))
+			return flow_halted(ctx) ? flow_halt(ctx, "nothing was done") : flow_fail(ctx, &err);
+	flow_recovered(ctx);
+	if (!flow_may_go_on(ctx))
+		return flow_halt(ctx, "nothing was done");
+
+	time_us until = prefect_now(ctx->prefect) + form->timeout_s * US_PER_SEC;
+	AUTO_JSON *details = json_pack("{s:o, s:s, s:b, s:{s:s, s:s, s:s}}", "pause_timeout", json_time(until), "pause_key",
+	                               PAUSE_KEY, "pause_reschedule", 0, "run_input_keyset", "schema", SCHEMA_KEY,
+	                               "description", DESCRIPTION_KEY, "response", RESPONSE_KEY);
+	flow_log(ctx, LOG_LEVEL_INFO, "waiting for an approval until %s: open this run and choose Resume",
+	         time_format_human(until, buf));
+	int rc = propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .details = details}, &answer,
+	                 &err);
+	if (rc != 0)
+		return flow_halted(ctx) ? flow_halt(ctx, "nothing was done") : flow_fail(ctx, &err);
+
+	bool paused = answer.status == STATE_ACCEPT;
+	(void)error_set(&err, ERR_CONFLICT, "the server refuses to pause the run: %s",
+	                answer.reason != NULL ? answer.reason : "no reason given");
+	state_answer_release(&answer);
+	return paused ? FLOW_PARKED : flow_fail(ctx, &err);
+}
+
+int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_description, struct error *err)
+{
+	AUTO_JSON *description = NULL;
+	AUTO_JSON *answer = NULL;
+
+	int rc = run_input_read(ctx->prefect, ctx->run.id, RESPONSE_KEY, &answer, err);
+	if (rc != 0)
+		return rc;
+	if (ret_description != NULL) {
+		rc = run_input_read(ctx->prefect, ctx->run.id, DESCRIPTION_KEY, &description, err);
+		if (rc != 0 && rc != ERR_NOT_FOUND)
+			return rc;
+		*ret_description = text_dup(json_string_value(description));
+	}
+	*ret_answer = json_incref(answer);
+	return 0;
+}

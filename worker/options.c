@@ -1,0 +1,397 @@
+#include "worker/options.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <libconfig.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "client/base/log.h"
+
+#define WHERE_SIZE 320
+#define HELP_COLUMN 30
+
+static void *member(const struct options *options, const struct option *row)
+{
+	return (char *)options->target + row->offset;
+}
+
+/* "which is out of range", with the range as it would be written. */
+static int range_error(const struct option *row, const char *where, const char *value, struct error *err)
+{
+	return error_set(err, ERR_USAGE, "%s: '%s' is not %s from %g to %g%s", where, value,
+	                 row->kind == OPTION_INTEGER ? "a whole number" : "a number", row->min, row->max,
+	                 row->kind == OPTION_SECONDS ? " (seconds)" : "");
+}
+
+static int set_number(const struct option *row, const char *value, const char *where, int64_t *ret_value,
+                      struct error *err)
+{
+	char *end;
+
+	errno = 0;
+	double number = strtod(value, &end);
+	if (end == value || *end != '\0' || errno != 0 || !(number >= row->min && number <= row->max) ||
+	    (row->kind == OPTION_INTEGER && number != floor(number)))
+		return range_error(row, where, value, err);
+	*ret_value = (int64_t)llround(row->kind == OPTION_SECONDS ? number * 1000 : number);
+	return 0;
+}
+
+/* Prefect reads booleans from the environment as pydantic does. */
+static int set_switch(const char *value, const char *where, bool *ret_value, struct error *err)
+{
+	static const char *const yes[] = {"1", "true", "t", "yes", "y", "on"};
+	static const char *const no[] = {"0", "false", "f", "no", "n", "off"};
+
+	for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+		if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
+			*ret_value = strcasecmp(value, yes[i]) == 0;
+			return 0;
+		}
+	}
+	return error_set(err, ERR_USAGE, "%s: '%s' is neither true nor false", where, value);
+}
+
+/* Gives the option of @row the value that was written at @where. */
+static int option_set(const struct options *options, const struct option *row, const char *value, const char *where,
+                      struct error *err)
+{
+	void *to = member(options, row);
+
+	switch (row->kind) {
+	case OPTION_TEXT:
+		if (*value == '\0')
+			return error_set(err, ERR_USAGE, "%s: the value is empty", where);
+		free(*(char **)to);
+		*(char **)to = text_dup(value);
+		return *(char **)to != NULL ? 0 : error_nomem(err);
+	case OPTION_INTEGER:
+	case OPTION_SECONDS:
+		return set_number(row, value, where, to, err);
+	case OPTION_SWITCH:
+		return set_switch(value, where, to, err);
+	case OPTION_LIST:
+		if (*value == '\0')
+			return error_set(err, ERR_USAGE, "%s: the value is empty", where);
+		if (json_array_append_new(*(json_t **)to, json_string(value)) != 0)
+			return error_set(err, ERR_USAGE, "%s: the value is not UTF-8", where);
+		return 0;
+	case OPTION_LEVEL:
+		*(int64_t *)to = log_level_parse(value);
+		if (*(int64_t *)to < 0)
+			return error_set(err, ERR_USAGE, "%s: '%s' is none of DEBUG, INFO, WARNING, ERROR, CRITICAL", where, value);
+		return 0;
+	}
+	return ERR_USAGE;
+}
+
+/* Lists are replaced as a whole by a source that goes before. */
+static int list_restart(const struct options *options, const struct option *row, struct error *err)
+{
+	json_t **list = member(options, row);
+
+	json_decref(*list);
+	*list = json_array();
+	return *list != NULL ? 0 : error_nomem(err);
+}
+
+static int load_defaults(const struct options *options, struct error *err)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+		int rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
+
+		if (rc == 0 && row->fallback != NULL)
+			rc = option_set(options, row, row->fallback, "default", err);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int load_environment(const struct options *options, struct error *err)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+		const char *value = row->env != NULL && (row->commands & options->command) ? getenv(row->env) : NULL;
+
+		if (value == NULL || *value == '\0')
+			continue;
+		int rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
+		if (rc == 0)
+			rc = option_set(options, row, value, row->env, err);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* --- configuration file ------------------------------------------------------------------------------ */
+
+static void file_where(const config_setting_t *setting, const char *key, const char *file, char where[WHERE_SIZE])
+{
+	(void)snprintf(where, WHERE_SIZE, "%s:%u: %s", file, config_setting_source_line(setting), key);
+}
+
+/* One scalar of the file as it would be written on the command line. */
+static bool file_value(const config_setting_t *setting, char *buf, size_t size, const char **ret_value)
+{
+	*ret_value = buf;
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_STRING:
+		*ret_value = config_setting_get_string(setting);
+		return true;
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		(void)snprintf(buf, size, "%lld", config_setting_get_int64(setting));
+		return true;
+	case CONFIG_TYPE_FLOAT:
+		(void)snprintf(buf, size, "%.17g", config_setting_get_float(setting));
+		return true;
+	case CONFIG_TYPE_BOOL:
+		*ret_value = config_setting_get_bool(setting) ? "true" : "false";
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int set_from_file(const struct options *options, const struct option *row, const config_setting_t *setting,
+                         const char *file, struct error *err)
+{
+	char where[WHERE_SIZE];
+	char buf[40];
+	const char *value;
+
+	file_where(setting, row->file_key, file, where);
+	if (row->kind != OPTION_LIST)
+		return file_value(setting, buf, sizeof buf, &value)
+		               ? option_set(options, row, value, where, err)
+		               : error_set(err, ERR_USAGE, "%s: a single value is needed", where);
+
+	int rc = list_restart(options, row, err);
+	int count = config_setting_is_aggregate(setting) ? config_setting_length(setting) : -1;
+	if (rc == 0 && count < 0)
+		return error_set(err, ERR_USAGE, "%s: a list is needed, like [\"a\", \"b\"]", where);
+	for (int i = 0; rc == 0 && i < count; i++) {
+		rc = file_value(config_setting_get_elem(setting, (unsigned)i), buf, sizeof buf, &value)
+		             ? option_set(options, row, value, where, err)
+		             : error_set(err, ERR_USAGE, "%s: a list of text is needed", where);
+	}
+	return rc;
+}
+
+/* Walks a group: every key must be a row of the table; a row of another command is skipped. */
+static int load_group(const struct options *options, const config_setting_t *group, const char *prefix,
+                      const char *file, struct error *err)
+{
+	for (int i = 0; i < config_setting_length(group); i++) {
+		const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
+		char key[128];
+		const struct option *row = NULL;
+		int rc = 0;
+
+		(void)snprintf(key, sizeof key, "%s%s%s", prefix, *prefix != '\0' ? "." : "", config_setting_name(setting));
+		if (config_setting_is_group(setting)) {
+			rc = load_group(options, setting, key, file, err);
+		} else {
+			for (size_t k = 0; k < options->count; k++)
+				if (options->rows[k].file_key != NULL && strcmp(options->rows[k].file_key, key) == 0 &&
+				    (row == NULL || (options->rows[k].commands & options->command)))
+					row = &options->rows[k];
+			if (row == NULL)
+				rc = error_set(err, ERR_USAGE, "%s:%u: there is no setting '%s'; conf/prefect-janitor.conf lists them all",
+				               file, config_setting_source_line(setting), key);
+			else if (row->commands & options->command)
+				rc = set_from_file(options, row, setting, file, err);
+		}
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int load_file(const struct options *options, const char *file, struct error *err)
+{
+	config_t config;
+	int rc;
+
+	config_init(&config);
+	if (config_read_file(&config, file) == CONFIG_FALSE)
+		rc = config_error_type(&config) == CONFIG_ERR_FILE_IO
+		             ? error_set(err, ERR_USAGE, "configuration file '%s' cannot be read: %s", file, strerror(errno))
+		             : error_set(err, ERR_USAGE, "%s:%d: %s", file, config_error_line(&config),
+		                         config_error_text(&config));
+	else
+		rc = load_group(options, config_root_setting(&config), "", file, err);
+	config_destroy(&config);
+	return rc;
+}
+
+/* --- command line ------------------------------------------------------------------------------------ */
+
+static const struct option *find_flag(const struct options *options, const char *arg, size_t len)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+
+		if (row->flag == NULL || !(row->commands & options->command))
+			continue;
+		if (arg[0] == '-' && arg[1] == '-' && strlen(row->flag) == len - 2 && memcmp(row->flag, arg + 2, len - 2) == 0)
+			return row;
+		if (len == 2 && row->letter != 0 && arg[0] == '-' && arg[1] == row->letter)
+			return row;
+	}
+	return NULL;
+}
+
+/* Finds the row and the value of argv[*i]; moves *i past a value that stands apart. */
+static int read_flag(const struct options *options, int argc, char **argv, int *i, const struct option **ret_row,
+                     const char **ret_value, struct error *err)
+{
+	const char *arg = argv[*i];
+	size_t len = strcspn(arg, "=");
+	const struct option *row = arg[0] == '-' ? find_flag(options, arg, len) : NULL;
+
+	if (row == NULL)
+		return error_set(err, ERR_USAGE, "there is no %s '%.80s' here; --help lists what there is",
+		                 arg[0] == '-' ? "option" : "argument", arg);
+	*ret_row = row;
+	if (row->kind == OPTION_SWITCH) {
+		*ret_value = arg[len] == '=' ? arg + len + 1 : "true";
+		return 0;
+	}
+	if (arg[len] == '=') {
+		*ret_value = arg + len + 1;
+		return 0;
+	}
+	if (*i + 1 >= argc)
+		return error_set(err, ERR_USAGE, "%s needs a value: %s %s", arg, arg, row->placeholder);
+	*ret_value = argv[++*i];
+	return 0;
+}
+
+/* Applies all flags, or only that of @only (NULL: all). */
+static int load_flags(const struct options *options, const struct option *only, int argc, char **argv, bool *ret_help,
+                      struct error *err)
+{
+	uint64_t seen = 0; /* rows whose list has been restarted */
+
+	for (int i = 0; i < argc; i++) {
+		const struct option *row = NULL;
+		const char *value = NULL;
+
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			*ret_help = true;
+			return 0;
+		}
+		int rc = read_flag(options, argc, argv, &i, &row, &value, err);
+		uint64_t bit = rc == 0 ? UINT64_C(1) << (row - options->rows) : 0;
+		if (rc == 0 && (only == NULL || row == only)) {
+			char where[64];
+			(void)snprintf(where, sizeof where, "--%s", row->flag);
+			if (row->kind == OPTION_LIST && !(seen & bit))
+				rc = list_restart(options, row, err);
+			seen |= bit;
+			if (rc == 0)
+				rc = option_set(options, row, value, where, err);
+		}
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static bool is_set(const struct options *options, const struct option *row)
+{
+	return row->kind != OPTION_TEXT || *(char **)member(options, row) != NULL;
+}
+
+int options_load(const struct options *options, size_t config_row, int argc, char **argv, bool *ret_help,
+                 struct error *err)
+{
+	const struct option *config = &options->rows[config_row];
+	char **file = member(options, config);
+
+	*ret_help = false;
+	int rc = load_defaults(options, err);
+	if (rc == 0 && getenv(config->env) != NULL && *getenv(config->env) != '\0')
+		rc = option_set(options, config, getenv(config->env), config->env, err);
+	if (rc == 0)
+		rc = load_flags(options, config, argc, argv, ret_help, err);
+	if (rc != 0 || *ret_help)
+		return rc;
+
+	if (*file != NULL)
+		rc = load_file(options, *file, err);
+	if (rc == 0)
+		rc = load_environment(options, err);
+	if (rc == 0)
+		rc = load_flags(options, NULL, argc, argv, ret_help, err);
+
+	for (size_t i = 0; rc == 0 && i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+		if (row->required && (row->commands & options->command) && !is_set(options, row))
+			rc = error_set(err, ERR_USAGE, "--%s %s is missing: %s", row->flag, row->placeholder, row->help);
+	}
+	return rc;
+}
+
+void options_release(const struct options *options)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+		void *of = member(options, row);
+
+		if (row->kind == OPTION_TEXT) {
+			free(*(char **)of);
+			*(char **)of = NULL;
+		} else if (row->kind == OPTION_LIST) {
+			json_decref(*(json_t **)of);
+			*(json_t **)of = NULL;
+		}
+	}
+}
+
+/* --- help -------------------------------------------------------------------------------------------- */
+
+static void help_row(const struct option *row, struct text *out)
+{
+	char flag[80] = "";
+
+	if (row->flag != NULL && row->letter != 0)
+		(void)snprintf(flag, sizeof flag, "-%c, --%s %s", row->letter, row->flag, row->placeholder);
+	else if (row->flag != NULL)
+		(void)snprintf(flag, sizeof flag, "    --%s %s", row->flag, row->placeholder);
+	else
+		(void)snprintf(flag, sizeof flag, "%s", row->env);
+
+	if (strlen(flag) > HELP_COLUMN)
+		text_addf(out, "  %s\n  %*s ", flag, HELP_COLUMN, "");
+	else
+		text_addf(out, "  %-*s ", HELP_COLUMN, flag);
+	text_addf(out, "%s", row->help);
+	if (row->kind == OPTION_LIST)
+		text_addf(out, "; may be repeated");
+	if (row->fallback != NULL)
+		text_addf(out, " [%s]", row->fallback);
+	if (row->flag != NULL && row->env != NULL)
+		text_addf(out, " (%s)", row->env);
+	text_addf(out, "\n");
+}
+
+void options_help(const struct options *options, struct text *out)
+{
+	text_addf(out, "Options:\n");
+	for (size_t i = 0; i < options->count; i++)
+		if (options->rows[i].flag != NULL && (options->rows[i].commands & options->command))
+			help_row(&options->rows[i], out);
+	text_addf(out, "\nEnvironment (as Prefect reads it):\n");
+	for (size_t i = 0; i < options->count; i++)
+		if (options->rows[i].flag == NULL && (options->rows[i].commands & options->command))
+			help_row(&options->rows[i], out);
+}

@@ -1,0 +1,57 @@
+/* The engine behind the one option table: flags, environment names, file keys, ranges, help and errors all
+ * come from the same row. Precedence: flag > environment > configuration file (libconfig) > default.
+ * Thread rule: main thread only. */
+#ifndef WORKER_OPTIONS_H
+#define WORKER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "client/base/error.h"
+#include "client/base/text.h"
+
+enum option_kind {
+	OPTION_TEXT,    /* char * */
+	OPTION_INTEGER, /* int64_t */
+	OPTION_SECONDS, /* int64_t, milliseconds; written as seconds, maybe with a fraction */
+	OPTION_SWITCH,  /* bool; a flag without a value */
+	OPTION_LIST,    /* json_t *, array of strings; may be given several times */
+	OPTION_LEVEL,   /* int64_t, a log level by its name */
+};
+
+struct option {
+	const char *flag;        /* "pool" for --pool; NULL: not on the command line (secrets never are) */
+	char letter;             /* 'p' for -p; 0 for none */
+	const char *env;         /* NULL for none */
+	const char *file_key;    /* path in the configuration file, like "worker.pool"; NULL for none */
+	enum option_kind kind;
+	size_t offset;           /* of the member in the settings struct */
+	const char *fallback;    /* default, as it would be written; NULL for none */
+	double min, max;         /* of INTEGER and SECONDS */
+	bool secret;             /* its value is never shown */
+	bool required;
+	unsigned commands;       /* bits of the commands that have it */
+	const char *placeholder; /* of its value in the help */
+	const char *help;
+};
+
+/* The table and what it fills. */
+struct options {
+	const struct option *rows;
+	size_t count;
+	void *target;     /* zeroed before options_load() */
+	unsigned command; /* the bit of the command that is run */
+};
+
+/* @config_row: the index of the option that names the configuration file. Returns 0, ERR_USAGE (the text names
+ * the option, where its value came from, and what would be right) or ERR_NOMEM. */
+int options_load(const struct options *options, size_t config_row, int argc, char **argv, bool *ret_help,
+                 struct error *err) MUST_CHECK;
+
+/* Frees what the rows own in the target. */
+void options_release(const struct options *options);
+
+/* The options of a command, for its --help. */
+void options_help(const struct options *options, struct text *out);
+
+#endif

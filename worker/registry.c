@@ -1,0 +1,202 @@
+#include "worker/registry.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/base/stop.h"
+
+void registry_init(struct registry *registry, size_t limit)
+{
+	*registry = (struct registry){.limit = limit};
+	(void)pthread_mutex_init(&registry->lock, NULL);
+	cond_init(&registry->changed);
+}
+
+void registry_done(struct registry *registry)
+{
+	(void)pthread_cond_destroy(&registry->changed);
+	(void)pthread_mutex_destroy(&registry->lock);
+	free(registry->runs);
+}
+
+static void lock(struct registry *registry)
+{
+	(void)pthread_mutex_lock(&registry->lock);
+}
+
+static void unlock(struct registry *registry)
+{
+	(void)pthread_mutex_unlock(&registry->lock);
+}
+
+/* Both below: the caller holds the lock. */
+static struct run *find(struct registry *registry, const char *id)
+{
+	for (size_t i = 0; i < registry->count; i++)
+		if (memcmp(registry->runs[i].id, id, UUID_SIZE) == 0)
+			return &registry->runs[i];
+	return NULL;
+}
+
+static bool grow(struct registry *registry)
+{
+	if (registry->count < registry->size)
+		return true;
+	size_t size = registry->size > 0 ? registry->size * 2 : 16;
+	struct run *runs = realloc(registry->runs, size * sizeof *runs);
+	if (runs == NULL)
+		return false;
+	registry->runs = runs;
+	registry->size = size;
+	return true;
+}
+
+bool registry_add(struct registry *registry, const char *id, enum run_phase phase, bool ours, time_us due)
+{
+	lock(registry);
+	bool added = find(registry, id) == NULL && grow(registry);
+	if (added) {
+		struct run *run = &registry->runs[registry->count++];
+		*run = (struct run){.phase = phase, .ours = ours, .due = due};
+		memcpy(run->id, id, UUID_SIZE);
+		(void)pthread_cond_broadcast(&registry->changed);
+	}
+	unlock(registry);
+	return added;
+}
+
+bool registry_take(struct registry *registry, time_us now, struct run *ret_run, time_us *ret_next_due)
+{
+	struct run *first = NULL;
+
+	lock(registry);
+	for (size_t i = 0; i < registry->count; i++) {
+		struct run *run = &registry->runs[i];
+		if (run->phase == RUN_DUE && (first == NULL || run->due < first->due))
+			first = run;
+	}
+	/* Where no slot is free, the clock alone changes nothing: the end of a body wakes the waiter. */
+	bool free_slot = registry->active < registry->limit;
+	bool taken = first != NULL && free_slot && first->due <= now;
+	*ret_next_due = first != NULL && free_slot && !taken ? first->due : INT64_MAX;
+	if (taken) {
+		first->phase = RUN_ACTIVE;
+		registry->active++;
+		*ret_run = *first;
+	}
+	unlock(registry);
+	return taken;
+}
+
+/* Changes the phase of a run; NULL where it is not in here. The caller holds the lock. */
+static struct run *change(struct registry *registry, const char *id, enum run_phase phase)
+{
+	struct run *run = find(registry, id);
+
+	if (run == NULL)
+		return NULL;
+	if (run->phase == RUN_ACTIVE)
+		registry->active--;
+	run->phase = phase;
+	(void)pthread_cond_broadcast(&registry->changed);
+	return run;
+}
+
+void registry_park(struct registry *registry, const char *id)
+{
+	lock(registry);
+	struct run *run = change(registry, id, RUN_PARKED);
+	if (run != NULL)
+		run->ours = true;
+	unlock(registry);
+}
+
+void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due)
+{
+	lock(registry);
+	struct run *run = change(registry, id, RUN_DUE);
+	if (run != NULL) {
+		run->ours = ours;
+		run->due = due;
+	}
+	unlock(registry);
+}
+
+void registry_resume(struct registry *registry, const char *id)
+{
+	registry_postpone(registry, id, /* ours= */ true, /* due= */ 0);
+}
+
+void registry_drop(struct registry *registry, const char *id)
+{
+	lock(registry);
+	struct run *run = change(registry, id, RUN_DUE);
+	if (run != NULL)
+		*run = registry->runs[--registry->count];
+	unlock(registry);
+}
+
+size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[UUID_SIZE], size_t max)
+{
+	size_t copied = 0;
+
+	lock(registry);
+	for (; *from < registry->count && copied < max; ++*from)
+		if (registry->runs[*from].phase == RUN_PARKED)
+			memcpy(ret_ids[copied++], registry->runs[*from].id, UUID_SIZE);
+	if (*from >= registry->count)
+		*from = SIZE_MAX;
+	unlock(registry);
+	return copied;
+}
+
+size_t registry_count(struct registry *registry)
+{
+	lock(registry);
+	size_t count = registry->count;
+	unlock(registry);
+	return count;
+}
+
+size_t registry_active(struct registry *registry)
+{
+	lock(registry);
+	size_t active = registry->active;
+	unlock(registry);
+	return active;
+}
+
+void registry_wait(struct registry *registry, int64_t ms)
+{
+	struct timespec deadline;
+
+	cond_deadline(ms > 0 ? ms : 0, &deadline);
+	lock(registry);
+	if (!registry->woken)
+		(void)pthread_cond_timedwait(&registry->changed, &registry->lock, &deadline);
+	unlock(registry);
+}
+
+void registry_wake(struct registry *registry)
+{
+	lock(registry);
+	registry->woken = true;
+	(void)pthread_cond_broadcast(&registry->changed);
+	unlock(registry);
+}
+
+bool registry_wait_idle(struct registry *registry, int64_t ms)
+{
+	struct timespec deadline;
+
+	cond_deadline(ms, &deadline);
+	lock(registry);
+	while (registry->active > 0)
+		if (pthread_cond_timedwait(&registry->changed, &registry->lock, &deadline) == ETIMEDOUT)
+			break;
+	bool idle = registry->active == 0;
+	unlock(registry);
+	return idle;
+}

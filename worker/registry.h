@@ -1,0 +1,71 @@
+/* The runs that this worker has in hand, and how many bodies may run at once.
+ *
+ *   DUE     fetched (before its time, or resumed) and waiting for its time and a free slot
+ *   ACTIVE  a body is running
+ *   PARKED  Paused; the watch service looks at it. Some sixty bytes, no thread.
+ *
+ * A run is in here at most once, which is what keeps a worker from running it twice.
+ * Thread rule: every function may be called from any thread; one mutex guards all members. */
+#ifndef WORKER_REGISTRY_H
+#define WORKER_REGISTRY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "client/base/clock.h"
+#include "client/base/json.h"
+
+enum run_phase { RUN_DUE, RUN_ACTIVE, RUN_PARKED };
+
+struct run {
+	char id[UUID_SIZE];
+	enum run_phase phase;
+	bool ours;   /* Pending, Running or Paused by our doing: no claim is needed */
+	time_us due; /* by the server's clock; of DUE runs */
+};
+
+struct registry {
+	pthread_mutex_t lock;   /* guards every member below */
+	pthread_cond_t changed; /* broadcast when a run is added, resumed, parked or dropped, and by registry_wake() */
+	struct run *runs;
+	size_t count;
+	size_t size;
+	size_t active;
+	size_t limit;           /* bodies at once */
+	bool woken;             /* registry_wake() was called since the last wait */
+};
+
+void registry_init(struct registry *registry, size_t limit);
+void registry_done(struct registry *registry);
+
+/* Adds a run; false where it is in here already, or without memory (the next poll brings it again). */
+bool registry_add(struct registry *registry, const char *id, enum run_phase phase, bool ours, time_us due);
+
+/* Takes the DUE run with the earliest time, if that time has come and a slot is free: it is ACTIVE then.
+ * Otherwise false, and @ret_next_due is the earliest time for which only the clock is to be waited for
+ * (INT64_MAX where there is none). */
+bool registry_take(struct registry *registry, time_us now, struct run *ret_run, time_us *ret_next_due);
+
+/* What became of an ACTIVE run; or of a PARKED one that goes on, or ended elsewhere. */
+void registry_park(struct registry *registry, const char *id);
+void registry_resume(struct registry *registry, const char *id);
+void registry_drop(struct registry *registry, const char *id);
+/* An ACTIVE run that is to be started again at @due. */
+void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due);
+
+/* Copies the ids of up to @max PARKED runs from position @from on; returns how many. *@from moves on; it is
+ * (size_t)-1 at the end. */
+size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[UUID_SIZE], size_t max);
+
+size_t registry_count(struct registry *registry);
+size_t registry_active(struct registry *registry);
+
+/* Waits until something changed, at most @ms. */
+void registry_wait(struct registry *registry, int64_t ms);
+/* Ends every registry_wait(). */
+void registry_wake(struct registry *registry);
+/* Waits until no body is active, at most @ms; false where there still is one. */
+bool registry_wait_idle(struct registry *registry, int64_t ms);
+
+#endif

@@ -1,0 +1,69 @@
+/* The settings of every command, filled from one table (settings.c) by flags, environment, file, defaults.
+ * Read-only once loaded, so any thread may read them. */
+#ifndef WORKER_SETTINGS_H
+#define WORKER_SETTINGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/base/http.h"
+#include "worker/options.h"
+
+#define DEFAULT_DEPLOYMENT "database-cleanup-deployment"
+
+struct settings {
+	/* the server */
+	char *api_url;
+	char *api_key;      /* secret */
+	char *auth_string;  /* secret */
+	char *headers_text; /* secret */
+	json_t *headers;    /* parsed from headers_text; NULL for none */
+	int64_t request_timeout_ms;
+	char *ssl_cert_file;
+	bool tls_insecure;
+
+	/* the worker */
+	char *pool;
+	char *worker_name; /* NULL: made from the host's name */
+	json_t *work_queues;
+	int64_t limit;
+	int64_t prefetch_ms;
+	int64_t query_ms;
+	int64_t heartbeat_ms;
+	int64_t watch_ms;
+	bool run_once;
+	int64_t log_level;
+
+	/* the deployment */
+	char *deployment_name;
+	char *cron;
+	char *interval;
+	char *rrule;
+	char *timezone;
+	json_t *params; /* array of "KEY=JSON" */
+	json_t *tags;
+	int64_t concurrency_limit;
+	bool paused;
+
+	char *config_file;
+};
+
+enum command_bit {
+	COMMAND_START = 1,
+	COMMAND_DEPLOY = 2,
+};
+
+extern const struct option settings_options[];
+extern const size_t settings_option_count;
+
+/* Fills @ret_settings for a command (enum command_bit) from argv[2..], the environment, the configuration file
+ * and the defaults. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
+int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
+                  struct error *err) MUST_CHECK;
+void settings_release(struct settings *settings);
+
+/* What the client needs of them; borrows from @settings. */
+struct http_settings settings_http(const struct settings *settings, struct stop *stop);
+
+#endif

@@ -1,0 +1,161 @@
+/* The watch service: asks which parked runs are no longer Paused, one request for 200 of them. */
+#include <string.h>
+
+#include "client/base/log.h"
+#include "worker/worker.h"
+
+/* Runs that were deleted do not show among those that changed: they are counted this often. */
+#define COUNT_EVERY_MS 30000
+/* With many parked runs the looks are spread, so that the server sees two requests a second at most. */
+#define CHUNK_SPREAD_MS 500
+
+/* Cancelled while it was paused: nobody but its worker ends it. */
+static int end_cancelled(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
+{
+	static const char message[] = "cancelled while waiting for an approval: nothing was deleted";
+	struct state_answer answer;
+
+	int rc = state_propose(prefect, run->id, &(struct state_proposal){
+							   .type = STATE_CANCELLED, .name = "Cancelled", .message = message}, &answer, err);
+	if (rc == 0)
+		state_answer_release(&answer);
+	if (rc == 0 || rc == ERR_NOT_FOUND) {
+		run_logs_add(&worker->logs, run->id, LOG_LEVEL_INFO, message);
+		registry_drop(&worker->registry, run->id);
+	}
+	return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* A parked run is not Paused any more: what now? */
+static int on_change(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
+{
+	switch ((enum state_type)run->state_type) {
+	case STATE_RUNNING:
+	case STATE_PENDING:
+		log_info("%s (%s): resumed", run->name, run->id);
+		registry_resume(&worker->registry, run->id);
+		return 0;
+	case STATE_CANCELLING:
+		log_info("%s (%s): cancelled", run->name, run->id);
+		return end_cancelled(worker, prefect, run, err);
+	case STATE_SCHEDULED: /* "Resuming" after a pause from the UI, or a retry: the poll brings it */
+		registry_drop(&worker->registry, run->id);
+		return 0;
+	case STATE_COMPLETED:
+	case STATE_FAILED:
+	case STATE_CANCELLED:
+	case STATE_CRASHED:
+		log_info("%s (%s): ended as %s without an approval: nothing was deleted", run->name, run->id, run->state_name);
+		run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING,
+		             "the run ended while it waited for an approval: nothing was deleted");
+		registry_drop(&worker->registry, run->id);
+		return 0;
+	case STATE_PAUSED:
+	case STATE_UNKNOWN:
+		break;
+	}
+	return 0;
+}
+
+static json_t *ids_filter(char (*ids)[UUID_SIZE], size_t count, const char *state_clause)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(list, json_string(ids[i]));
+	if (state_clause == NULL)
+		return json_pack("{s:{s:o}}", "id", "any_", list);
+	return json_pack("{s:{s:o}, s:{s:{s:[s]}}}", "id", "any_", list, "state", "type", state_clause, "PAUSED");
+}
+
+static int look_for_changes(struct worker *worker, struct prefect *prefect, char (*ids)[UUID_SIZE], size_t count,
+                            struct error *err)
+{
+	AUTO_JSON *filter = ids_filter(ids, count, "not_any_");
+	struct flow_run *runs;
+	size_t changed;
+
+	int rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter}, &runs, &changed, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < changed; i++)
+		rc = on_change(worker, prefect, &runs[i], err);
+	flow_runs_release(runs, changed);
+	return rc;
+}
+
+/* Drops those that do not exist any more. */
+static int look_for_deleted(struct worker *worker, struct prefect *prefect, char (*ids)[UUID_SIZE], size_t count,
+                            struct error *err)
+{
+	AUTO_JSON *filter = ids_filter(ids, count, NULL);
+	int64_t there;
+
+	int rc = flow_run_count(prefect, &(struct flow_run_query){.flow_runs = filter}, &there, err);
+	for (size_t i = 0; rc == 0 && there < (int64_t)count && i < count; i++) {
+		struct flow_run run;
+
+		rc = flow_run_read(prefect, ids[i], &run, err);
+		if (rc == 0) {
+			flow_run_release(&run);
+		} else if (rc == ERR_NOT_FOUND) {
+			log_warning("flow run %s: it was deleted while it waited for an approval, dropping it", ids[i]);
+			registry_drop(&worker->registry, ids[i]);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
+/* One look at all parked runs; @ret_requests says how many requests it took. */
+static int watch_once(struct worker *worker, struct prefect *prefect, bool count_too, size_t *ret_requests,
+                      struct error *err)
+{
+	static char ids[PREFECT_PAGE_MAX][UUID_SIZE]; /* only this thread uses it */
+	size_t from = 0;
+	int rc = 0;
+
+	*ret_requests = 0;
+	while (rc == 0 && from != SIZE_MAX) {
+		size_t count = registry_parked(&worker->registry, &from, ids, PREFECT_PAGE_MAX);
+		if (count == 0)
+			break;
+		++*ret_requests;
+		rc = look_for_changes(worker, prefect, ids, count, err);
+		if (rc == 0 && count_too)
+			rc = look_for_deleted(worker, prefect, ids, count, err);
+	}
+	return rc;
+}
+
+void *watch_thread(void *arg)
+{
+	struct worker *worker = arg;
+	struct prefect *prefect = worker_session(worker);
+	struct error err;
+	int64_t next_count_ms = 0;
+	int64_t wait = worker->settings->watch_ms;
+	bool trouble = false;
+
+	while (prefect != NULL && !stop_wait(&worker->stop, wait)) {
+		size_t requests;
+		bool count_too = clock_mono_ms() >= next_count_ms;
+		int rc = watch_once(worker, prefect, count_too, &requests, &err);
+
+		if (rc == ERR_STOPPED)
+			break;
+		if (count_too)
+			next_count_ms = clock_mono_ms() + COUNT_EVERY_MS;
+		if (rc != 0 && !trouble)
+			log_warning("cannot look at the paused runs: %s; trying again", err.text);
+		else if (rc == 0 && trouble)
+			log_info("looking at the paused runs works again");
+		trouble = rc != 0;
+
+		wait = worker->settings->watch_ms;
+		if ((int64_t)requests * CHUNK_SPREAD_MS > wait)
+			wait = (int64_t)requests * CHUNK_SPREAD_MS;
+	}
+	prefect_free(prefect);
+	return NULL;
+}

@@ -1,0 +1,110 @@
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "client/base/log.h"
+#include "client/prefect/deployment.h"
+
+#define RETRY_FIRST_MS 1000
+#define RETRY_MAX_MS 60000
+/* A wrong password is not cured by asking often. */
+#define RETRY_AUTH_MS 30000
+
+void worker_init(struct worker *worker, const struct settings *settings)
+{
+	memset(worker, 0, sizeof *worker);
+	worker->settings = settings;
+	stop_init(&worker->stop);
+	worker->http = settings_http(settings, &worker->stop);
+	registry_init(&worker->registry, (size_t)settings->limit);
+	run_logs_init(&worker->logs, &worker->http, &worker->clock);
+	(void)pthread_mutex_init(&worker->lock, NULL);
+}
+
+void worker_done(struct worker *worker)
+{
+	run_logs_done(&worker->logs);
+	registry_done(&worker->registry);
+	stop_done(&worker->stop);
+	json_decref(worker->template);
+	(void)pthread_mutex_destroy(&worker->lock);
+}
+
+struct prefect *worker_session(struct worker *worker)
+{
+	return prefect_new(&worker->http, &worker->clock);
+}
+
+json_t *worker_template(struct worker *worker)
+{
+	(void)pthread_mutex_lock(&worker->lock);
+	json_t *template = json_incref(worker->template);
+	(void)pthread_mutex_unlock(&worker->lock);
+	return template;
+}
+
+static bool lookup_flow(struct worker *worker, const char *flow_id, const struct flow_spec **ret_spec)
+{
+	bool found = false;
+
+	(void)pthread_mutex_lock(&worker->lock);
+	for (size_t i = 0; i < worker->flow_count && !found; i++) {
+		found = strcmp(worker->flows[i].id, flow_id) == 0;
+		if (found)
+			*ret_spec = worker->flows[i].spec;
+	}
+	(void)pthread_mutex_unlock(&worker->lock);
+	return found;
+}
+
+static void remember_flow(struct worker *worker, const char *flow_id, const struct flow_spec *spec)
+{
+	(void)pthread_mutex_lock(&worker->lock);
+	if (worker->flow_count == KNOWN_FLOWS_MAX)
+		worker->flow_count = 0; /* forget them all: they are asked for again */
+	(void)snprintf(worker->flows[worker->flow_count].id, UUID_SIZE, "%s", flow_id);
+	worker->flows[worker->flow_count++].spec = spec;
+	(void)pthread_mutex_unlock(&worker->lock);
+}
+
+int worker_find_flow(struct worker *worker, struct prefect *prefect, const char *flow_id,
+                     const struct flow_spec **ret_spec, struct error *err)
+{
+	struct flow flow;
+
+	if (lookup_flow(worker, flow_id, ret_spec))
+		return 0;
+
+	int rc = flow_read(prefect, flow_id, &flow, err);
+	if (rc != 0)
+		return rc;
+	*ret_spec = flow_find(flow.name);
+	if (*ret_spec == NULL)
+		log_warning("leaving alone the runs of flow '%s': this worker does not know it; a Python worker on another work "
+		            "pool can run it", flow.name);
+	remember_flow(worker, flow_id, *ret_spec);
+	flow_release(&flow);
+	return 0;
+}
+
+bool worker_is_passing(const struct error *err)
+{
+	return err->code == ERR_TRANSPORT || err->code == ERR_BUSY || err->code == ERR_AUTH;
+}
+
+bool worker_retry(struct worker *worker, const char *what, const struct error *err, int *tries)
+{
+	int64_t wait = RETRY_FIRST_MS;
+
+	if (!worker_is_passing(err) || stop_asked(&worker->stop))
+		return false;
+	for (int i = 0; i < *tries && wait < RETRY_MAX_MS; i++)
+		wait *= 2;
+	if (err->code == ERR_AUTH && wait < RETRY_AUTH_MS)
+		wait = RETRY_AUTH_MS;
+	if (wait > RETRY_MAX_MS)
+		wait = RETRY_MAX_MS;
+	if ((*tries)++ == 0)
+		log_warning("%s: %s; trying again until it works", what, err->text);
+	return !stop_wait(&worker->stop, wait_jitter(wait));
+}

@@ -1,0 +1,89 @@
+/* The worker: what its services and executors share.
+ *
+ *   sync   every heartbeat interval   reads or creates the pool, sends the heartbeat
+ *   poll   every query interval       fetches scheduled runs, starts them when they are due
+ *   watch  every second               asks which paused runs are no longer paused
+ *   logs   every second               ships run logs (run_logs.h)
+ *   executors                         a thread for each running flow body, --limit at most
+ *
+ * Threads: the four services, the executors, and main, which waits for signals. Each thread has a session of
+ * its own (struct prefect). What they share is in here; each member says what guards it. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "client/prefect/flow_run.h"
+#include "client/prefect/work_pool.h"
+#include "flows/flow.h"
+#include "worker/registry.h"
+#include "worker/run_logs.h"
+#include "worker/settings.h"
+
+#define LABEL_WORKER_NAME "prefect.worker.name"
+#define KNOWN_FLOWS_MAX 64
+
+struct worker {
+	const struct settings *settings; /* read-only */
+	struct http_settings http;       /* read-only */
+	char name[128];                  /* read-only once started */
+	struct server_clock clock;       /* atomic */
+	struct stop stop;                /* has its own lock */
+	struct registry registry;        /* has its own lock */
+	struct run_logs logs;            /* has its own lock */
+
+	pthread_mutex_t lock;            /* guards the members below */
+	json_t *template;                /* the pool's base job template */
+	char pool_id[UUID_SIZE];
+	struct {
+		char id[UUID_SIZE];
+		const struct flow_spec *spec; /* NULL: not known here */
+	} flows[KNOWN_FLOWS_MAX];        /* flows seen so far */
+	size_t flow_count;
+	struct execution *executions;    /* executors that were not joined yet; see executor.c */
+};
+
+void worker_init(struct worker *worker, const struct settings *settings);
+void worker_done(struct worker *worker);
+
+/* A session for the calling thread; NULL without memory. */
+struct prefect *worker_session(struct worker *worker);
+
+/* The pool's template: a new reference, NULL while it is not known. Any thread. */
+json_t *worker_template(struct worker *worker);
+
+/* The flow that a run belongs to, asked for once per flow. *ret_spec is NULL for a flow that is not known
+ * here, which is logged once. */
+int worker_find_flow(struct worker *worker, struct prefect *prefect, const char *flow_id,
+                     const struct flow_spec **ret_spec, struct error *err) MUST_CHECK;
+
+/* The wait between two tries of something that failed with @err: longer each time, up to a minute; slower
+ * still where a setting is wrong. *tries counts them; says so at the first one. False where trying again cannot
+ * help, or the worker is asked to stop. */
+bool worker_retry(struct worker *worker, const char *what, const struct error *err, int *tries);
+/* True for the errors that a later try can cure. */
+bool worker_is_passing(const struct error *err);
+
+/* --- services ------------------------------------------------------------------------------------------ */
+
+/* Reads or creates the pool and sends a heartbeat, once. */
+int sync_once(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
+/* Takes up the runs that a worker of this name had in hand: parked ones are watched, the others go on. */
+int sync_adopt(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
+void *sync_thread(void *worker);
+
+void *poll_thread(void *worker);
+void *watch_thread(void *worker);
+
+/* Starts the body of @run (ACTIVE in the registry) in a thread of its own. */
+void executor_start(struct worker *worker, const struct run *run);
+/* Joins the executors that have finished, or waits for @all of them. One thread at a time. */
+void executor_join(struct worker *worker, bool all);
+
+/* --- flow context (the worker's side of flow.h) --------------------------------------------------------- */
+
+/* @run is taken over: the context releases it. @prefect and @job_variables (of the deployment, may be NULL)
+ * are borrowed. NULL without memory. */
+struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
+                              const json_t *job_variables);
+void flow_ctx_free(struct flow_ctx *ctx);
+
+#endif
