@@ -27,8 +27,9 @@
 	"  dry_run=false                                      preview and ask, but delete nothing\n"       \
 	"  approval_type='\"human\"'                            who decides\n"                              \
 	"\n"                                                                                               \
-	"The concurrency limit counts running flow runs, not those that wait for an approval: those\n"     \
-	"queue for the deletion among themselves.\n"
+	"The concurrency limit keeps flow runs from being planned at the same time. A paused run gives its\n" \
+	"place back, so two runs that were both approved may delete at the same time: each only what was\n"  \
+	"approved for it.\n"
 
 /* Schedules are counted from here, so that a second deploy does not move an interval. */
 #define INTERVAL_ANCHOR "2020-01-01T00:00:00Z"

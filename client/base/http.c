@@ -7,7 +7,10 @@
 
 #include "client/base/text.h"
 
-#define BACKOFF_FIRST_MS 100
+/* A Prefect server on SQLite answers every second write with 503 while it is busy, and takes the next one: the first
+ * tries follow closely, then the waits double. */
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_FLAT_TRIES 4
 #define BACKOFF_MAX_MS 5000
 #define TRIES_OF_500 3
 #define CONNECTION_LIFETIME_S 300L
@@ -256,7 +259,7 @@ static int transport_error(struct http *http, CURLcode rc, int tries, struct err
 	                 tries > 1 ? " (several tries)" : "");
 }
 
-/* How long to wait before the next try; the server's own wish, at most BACKOFF_MAX_MS * 12, goes first. */
+/* How long to wait before the next try; the server's own wish, at most a minute, goes first. */
 static int64_t next_wait_ms(struct http *http, int tries)
 {
 	curl_off_t wished_s = 0;
@@ -265,7 +268,7 @@ static int64_t next_wait_ms(struct http *http, int tries)
 	(void)curl_easy_getinfo(http->curl, CURLINFO_RETRY_AFTER, &wished_s);
 	if (wished_s > 0)
 		return wished_s > 60 ? 60000 : (int64_t)wished_s * 1000;
-	while (--tries > 0 && wait < BACKOFF_MAX_MS)
+	for (; tries > BACKOFF_FLAT_TRIES && wait < BACKOFF_MAX_MS; tries--)
 		wait *= 2;
 	return wait_jitter(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
 }
