@@ -138,21 +138,24 @@ static int start_services(struct worker *worker, struct service *services, size_
 	return 0;
 }
 
-/* Takes the signals of the process: the first asks the worker to stop, the second ends it. Blocks in
- * sigtimedwait() so that it also notices a worker that stops by itself (--run-once). */
+/* What the signal thread waits for; SIGUSR1 is how this process tells it to end. */
+static void wanted_signals(sigset_t *ret_signals)
+{
+	(void)sigemptyset(ret_signals);
+	(void)sigaddset(ret_signals, SIGTERM);
+	(void)sigaddset(ret_signals, SIGINT);
+	(void)sigaddset(ret_signals, SIGUSR1);
+}
+
+/* Takes the signals of the process: the first asks the worker to stop, the second ends it. */
 static void *signal_thread(void *arg)
 {
 	struct worker *worker = arg;
 	sigset_t signals;
-	struct timespec span = {.tv_sec = 0, .tv_nsec = 200000000};
+	int signal;
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	for (;;) {
-		int signal = sigtimedwait(&signals, NULL, &span);
-		if (signal < 0)
-			continue;
+	wanted_signals(&signals);
+	while (sigwait(&signals, &signal) == 0 && signal != SIGUSR1) {
 		if (stop_asked(&worker->stop)) {
 			log_warning("second signal: ending at once");
 			_exit(EXIT_FAILED);
@@ -164,13 +167,12 @@ static void *signal_thread(void *arg)
 	return NULL;
 }
 
+/* Before the first thread, so that all of them inherit it. */
 static void block_signals(void)
 {
 	sigset_t signals;
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
+	wanted_signals(&signals);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 }
@@ -230,7 +232,7 @@ int command_start(int argc, char **argv)
 		rc = error_set(&err, ERR_SYSTEM, "the signal thread cannot be started: %s", strerror(errno));
 	if (rc == 0) {
 		rc = run_worker(&worker, &err);
-		(void)pthread_cancel(signals);
+		(void)pthread_kill(signals, SIGUSR1);
 		(void)pthread_join(signals, NULL);
 	}
 	if (rc == 0 || rc == ERR_STOPPED) {

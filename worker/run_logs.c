@@ -30,10 +30,16 @@ void run_logs_done(struct run_logs *logs)
 static void append(struct run_logs *logs, const char *flow_run_id, int level, const char *message)
 {
 	time_us now = server_clock_now(logs->clock);
+	json_t *text = json_string(message);
 
+	if (text == NULL) { /* not UTF-8: better a cleaned line than none */
+		char cleaned[1000];
+		text_clean(cleaned, sizeof cleaned, message, strlen(message));
+		text = json_string(cleaned);
+	}
 	logs->last_time = now > logs->last_time ? now : logs->last_time + 1;
-	(void)json_array_append_new(logs->queue, json_pack("{s:s, s:i, s:s, s:o, s:s}", "name", LOGGER_NAME, "level", level,
-	                                                   "message", message, "timestamp", json_time(logs->last_time),
+	(void)json_array_append_new(logs->queue, json_pack("{s:s, s:i, s:o, s:o, s:s}", "name", LOGGER_NAME, "level", level,
+	                                                   "message", text, "timestamp", json_time(logs->last_time),
 	                                                   "flow_run_id", flow_run_id));
 }
 

@@ -38,7 +38,8 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 
 	size_t left = sizeof text - (size_t)used;
 	(void)snprintf(text + used, left, ": %.*s", (int)left, err->text);
-	memcpy(err->text, text, sizeof text);
+	/* A cut in the middle of a character would make the text unfit for JSON. */
+	text_clean(err->text, sizeof err->text, text, strlen(text));
 	return code;
 }
 

@@ -148,13 +148,17 @@ int state_propose(struct prefect *prefect, const char *flow_run_id, const struct
 	AUTO_JSON *answer = NULL;
 	json_t *details = proposal->details != NULL ? json_copy(proposal->details) : json_object();
 
+	char message[STATE_MESSAGE_MAX];
+
+	if (proposal->message != NULL)
+		text_clean(message, sizeof message, proposal->message, strlen(proposal->message));
 	if (transition_id == NULL) {
 		uuid_make(made);
 		transition_id = made;
 	}
 	(void)json_object_set_new(details, "transition_id", json_string(transition_id));
 	json_t *body = json_pack("{s:{s:s, s:s, s:s?, s:O?, s:o}, s:b}", "state", "type", state_type_name(proposal->type),
-	                         "name", proposal->name, "message", proposal->message, "data", proposal->data,
+	                         "name", proposal->name, "message", proposal->message != NULL ? message : NULL, "data", proposal->data,
 	                         "state_details", details, "force", 0);
 
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/flow_runs/%s/set_state", flow_run_id);

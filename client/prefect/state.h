@@ -41,10 +41,12 @@ struct state {
 int state_decode(const json_t *json, struct state *ret_state, struct error *err) MUST_CHECK;
 void state_release(struct state *state);
 
+#define STATE_MESSAGE_MAX 1000
+
 struct state_proposal {
 	enum state_type type;
 	const char *name;    /* shown in the UI as the badge */
-	const char *message; /* NULL for none */
+	const char *message; /* NULL for none; made one harmless line of at most STATE_MESSAGE_MAX bytes */
 	json_t *data;        /* borrowed: the run's result as plain JSON; NULL for none */
 	json_t *details;     /* borrowed: more state_details; NULL for none */
 	const char *transition_id; /* the same for every try of one transition; NULL for one of its own */
