@@ -1,0 +1,139 @@
+"""One Prefect server for all tests of a run. Tests share it, so each one names its own states, pools and deployments."""
+
+import contextlib
+import fcntl
+import functools
+import itertools
+import os
+import signal
+from datetime import timedelta
+
+import harness
+import pytest
+from janitor import Janitor
+
+
+class Tally:
+    """Ends the run with one line that scripts/check adds up. A skipped test has not passed."""
+
+    def __init__(self):
+        self.passed, self.failed = set(), set()
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed.add(report.nodeid)
+        elif report.passed and report.when == "call":
+            self.passed.add(report.nodeid)
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    def pytest_unconfigure(self):
+        print(f"integration: {len(self.passed - self.failed)} passed, {len(self.failed)} failed", flush=True)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Tally())
+    # pytest dies of SIGTERM without finalizing anything: the server would stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=1))
+
+
+@pytest.fixture(scope="session")
+def server_name():
+    """Runs side by side get servers of their own; what a killed run left behind is taken over and cleared."""
+    homes = harness.PROJECT / ".prefect"
+    homes.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        with open(homes / f"test-{number}.lock", "w") as guard:
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"test-{number}"
+            return
+
+
+@pytest.fixture(scope="session")
+def server(server_name):
+    # How long a run waits before it asks again for a slot of its deployment; 30 s otherwise.
+    settings = ["PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS=1"]
+    with harness.Server(server_name, os.environ.get("PREFECT_VERSION"), settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(server):
+    return harness.Api(server.url)
+
+
+@pytest.fixture(scope="session")
+def db(server):
+    return harness.Db(server.home)
+
+
+@pytest.fixture(scope="session")
+def history(server):
+    history = harness.History(server)
+    yield history
+    history.stop()
+
+
+@pytest.fixture(scope="session")
+def cli(server):
+    """cli("deploy", "--pool", ...): a finished process with returncode, stdout and stderr."""
+    return functools.partial(harness.run_cli, server.url)
+
+
+@contextlib.contextmanager
+def workers(server):
+    started = []
+
+    def start(pool, *arguments, **more):
+        started.append(harness.Worker(server.url, server.home, pool, *arguments, **more))
+        return started[-1]
+
+    yield start
+    errors = []
+    for one in started:
+        try:
+            one.close()
+        except AssertionError as error:
+            errors.append(str(error))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def worker(server):
+    """worker(pool, ...) starts one; all are stopped at the test's end."""
+    with workers(server) as start:
+        yield start
+
+
+@pytest.fixture
+def idle(api, db, cli):
+    """A deployment of the test's own; the test starts its workers."""
+    return Janitor(api, db, cli)
+
+
+@pytest.fixture(scope="module")
+def janitor(server, api, db, cli):
+    """A deployment with a running worker, for all tests of a file."""
+    with workers(server) as start:
+        janitor = Janitor(api, db, cli)
+        janitor.worker = start(janitor.pool)
+        yield janitor
+
+
+@pytest.fixture(scope="session")
+def old(history):
+    """old(count, ...) writes flow runs that ended 40 days ago, in a state of a new name: (that name, their ids)."""
+
+    def write(count=5, **group):
+        state = harness.unique("Done")
+        start = harness.from_now(days=-40)
+        defaults = {"flow": "old", "count": count, "state_name": state, "start_time": start,
+                    "end_time": start + timedelta(minutes=1)}
+        return state, history(defaults | group)[0]
+
+    return write
