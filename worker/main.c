@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/base/text.h"
 #include "worker/commands.h"
 
 static const struct {
@@ -57,23 +56,6 @@ int command_help(int argc, char **argv)
 	       "then Quick run in the Prefect UI; the run becomes Paused, and Resume shows what would be deleted.\n"
 	       "\n"
 	       "COMMAND --help tells more. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n");
-	return EXIT_DONE;
-}
-
-int command_error(const char *command, const struct error *err)
-{
-	fprintf(stderr, "prefect-janitor %s: %s\n", command, err->text);
-	return err->code == ERR_USAGE || err->code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
-}
-
-int command_print_help(unsigned command, const char *intro, const char *outro)
-{
-	struct settings settings = {0};
-	AUTO_TEXT out = {.max = 32 * 1024};
-
-	options_help(&(struct options){.rows = settings_options, .count = settings_option_count, .target = &settings,
-	                               .command = command}, &out);
-	printf("%s\n%s\n%s", intro, text_str(&out), outro);
 	return EXIT_DONE;
 }
 

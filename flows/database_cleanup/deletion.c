@@ -87,7 +87,7 @@ static void note_refused(struct deletion *d, const char *id, const struct error 
 static enum call delete_many(struct deletion *d, const json_t *filter, int limit, int64_t *ret_deleted,
                              struct error *err)
 {
-	enum call result;
+	enum call result = CALL_REFUSED;
 	bool again;
 
 	do {
@@ -118,7 +118,7 @@ static enum call read_ids(struct deletion *d, const struct slice *slice, int lim
 	AUTO_JSON *filter = slice_filter_ids(slice, d->failed_ids, /* only= */ false);
 	struct flow_run *runs = NULL;
 	size_t count = 0;
-	enum call result;
+	enum call result = CALL_REFUSED;
 	bool again;
 
 	do {
@@ -214,7 +214,7 @@ static enum call still_in_slice(struct deletion *d, const struct slice *slice, j
 	AUTO_JSON *ids = json_pack("[O]", id);
 	AUTO_JSON *filter = slice_filter_ids(slice, ids, /* only= */ true);
 	int64_t count = 0;
-	enum call result;
+	enum call result = CALL_REFUSED;
 	bool again;
 
 	do {
