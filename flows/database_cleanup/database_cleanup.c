@@ -100,8 +100,7 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, const struct plan 
 		text_addf(&message, "; %" PRId64 " are left without a reason given", result->left - result->failed);
 	if (result->gone > 0)
 		text_addf(&message, "; %" PRId64 " were run again or deleted by others", result->gone);
-	flow_log(ctx, failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s, in %s", text_str(&message),
-	         span_format(result->took_ms, span));
+	flow_log(ctx, LOG_LEVEL_INFO, "the deletion took %s", span_format(result->took_ms, span));
 
 	return flow_finish(ctx, failed ? STATE_FAILED : STATE_COMPLETED, text_str(&message),
 	                   json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:O, s:s, s:s}", "status", failed ? "failed" : "completed",
