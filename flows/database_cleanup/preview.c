@@ -244,18 +244,17 @@ static void add_head(struct text *t, const struct preview *preview, const struct
 
 	text_addf(t, "**Preview: %" PRId64 " flow run%s would be deleted**", plan->total, plan->total == 1 ? "" : "s");
 	text_addf(t, dry_run ? " (dry run: nothing will be deleted, whatever you decide)\n\n" : "\n\n");
-	text_addf(t, "| | |\n|---|---|\n| Retention | ");
+	text_addf(t, "- Retention: ");
 	add_name(t, plan->retention);
-	text_addf(t, ": runs that started at or before %s |\n| States | ", time_format_human(plan->cutoff, buf));
+	text_addf(t, ", runs that started at or before %s\n- States: ", time_format_human(plan->cutoff, buf));
 	json_array_foreach(plan->states, i, state)
 	{
 		text_addf(t, i > 0 ? ", " : "");
 		add_name(t, json_string_value(state));
 	}
-	text_addf(t, " |\n| Oldest | %s |\n", time_format_human(preview->oldest, buf));
-	text_addf(t, "| Newest | %s |\n", time_format_human(preview->newest, buf));
-	text_addf(t, "| Goes with them | their task runs, states, inputs and logs |\n");
-	text_addf(t, "| Plan | `sha256:%s` |\n\n", plan->digest);
+	text_addf(t, "\n- Oldest: %s\n", time_format_human(preview->oldest, buf));
+	text_addf(t, "- Newest: %s\n", time_format_human(preview->newest, buf));
+	text_addf(t, "- With them go their task runs, states, inputs and logs\n\n");
 }
 
 static void add_table(struct text *t, const struct preview *preview, const struct plan *plan)
@@ -311,6 +310,7 @@ static void add_runs(struct text *t, const struct preview *preview, const struct
 	/* The blank line keeps the UI from gluing this to the last bullet. */
 	if (rest > 0)
 		text_addf(t, "\n... and %" PRId64 " more\n", rest);
+	text_addf(t, "\nPlan `sha256:%s`\n", plan->digest);
 }
 
 char *preview_markdown(const struct preview *preview, const struct plan *plan, bool dry_run)
