@@ -102,7 +102,7 @@ static int take_name(struct worker *worker, int *ret_fd, struct error *err)
 /* First contact: waits for a server that is away, but not for a wrong setting. */
 static int join_pool(struct worker *worker, struct error *err)
 {
-	struct prefect *prefect = worker_session(worker);
+	struct prefect *prefect = worker_service_session(worker);
 	int tries = 0;
 	int rc;
 

@@ -208,7 +208,7 @@ static void *executor_thread(void *arg)
 {
 	struct execution *e = arg;
 
-	e->prefect = worker_session(e->worker);
+	e->prefect = prefect_new(&e->worker->http, &e->worker->clock);
 	if (e->prefect != NULL)
 		execute(e);
 	else

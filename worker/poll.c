@@ -77,7 +77,7 @@ static void poll_and_tell(struct worker *worker, struct prefect *prefect, bool *
 void *poll_thread(void *arg)
 {
 	struct worker *worker = arg;
-	struct prefect *prefect = worker_session(worker);
+	struct prefect *prefect = worker_service_session(worker);
 	int64_t next_poll_ms = 0;
 	bool trouble = false;
 	bool polled = false;

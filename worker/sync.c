@@ -72,7 +72,7 @@ int sync_adopt(struct worker *worker, struct prefect *prefect, struct error *err
 void *sync_thread(void *arg)
 {
 	struct worker *worker = arg;
-	struct prefect *prefect = worker_session(worker);
+	struct prefect *prefect = worker_service_session(worker);
 	struct error err;
 	bool trouble = false;
 

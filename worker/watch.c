@@ -131,7 +131,7 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 void *watch_thread(void *arg)
 {
 	struct worker *worker = arg;
-	struct prefect *prefect = worker_session(worker);
+	struct prefect *prefect = worker_service_session(worker);
 	struct error err;
 	int64_t next_count_ms = 0;
 	int64_t wait = worker->settings->watch_ms;

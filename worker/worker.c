@@ -5,6 +5,8 @@
 #include "client/base/log.h"
 #include "client/prefect/deployment.h"
 
+/* Enough for a database that is locked for a moment; an outage is the business of the service's own loop. */
+#define SERVICE_RETRY_BUDGET_MS 1500
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 60000
 /* A wrong password is not cured by asking often. */
@@ -16,6 +18,8 @@ void worker_init(struct worker *worker, const struct settings *settings)
 	worker->settings = settings;
 	stop_init(&worker->stop);
 	worker->http = settings_http(settings, &worker->stop);
+	worker->service_http = worker->http;
+	worker->service_http.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
 	registry_init(&worker->registry, (size_t)settings->limit);
 	run_logs_init(&worker->logs, &worker->http, &worker->clock);
 	(void)pthread_mutex_init(&worker->lock, NULL);
@@ -30,9 +34,9 @@ void worker_done(struct worker *worker)
 	(void)pthread_mutex_destroy(&worker->lock);
 }
 
-struct prefect *worker_session(struct worker *worker)
+struct prefect *worker_service_session(struct worker *worker)
 {
-	return prefect_new(&worker->http, &worker->clock);
+	return prefect_new(&worker->service_http, &worker->clock);
 }
 
 json_t *worker_template(struct worker *worker)

@@ -23,7 +23,8 @@
 
 struct worker {
 	const struct settings *settings; /* read-only */
-	struct http_settings http;       /* read-only */
+	struct http_settings http;       /* read-only: of the executors */
+	struct http_settings service_http; /* read-only: of the services, which try again by themselves */
 	char name[128];                  /* read-only once started */
 	struct server_clock clock;       /* atomic */
 	struct stop stop;                /* has its own lock */
@@ -44,8 +45,8 @@ struct worker {
 void worker_init(struct worker *worker, const struct settings *settings);
 void worker_done(struct worker *worker);
 
-/* A session for the calling thread; NULL without memory. */
-struct prefect *worker_session(struct worker *worker);
+/* A session for the calling service thread; NULL without memory. */
+struct prefect *worker_service_session(struct worker *worker);
 
 /* The pool's template: a new reference, NULL while it is not known. Any thread. */
 json_t *worker_template(struct worker *worker);

@@ -91,9 +91,9 @@ static void explain(const json_t *body, struct text *ret_words)
 	json_t *row;
 
 	if (json_is_string(detail))
-		text_add(ret_words, json_string_value(detail), json_string_length(detail));
+		text_addf(ret_words, "%.600s", json_string_value(detail));
 	else if (json_is_string(message))
-		text_add(ret_words, json_string_value(message), json_string_length(message));
+		text_addf(ret_words, "%.600s", json_string_value(message));
 	json_array_foreach(json_object_get(body, "exception_detail"), i, row)
 	{
 		const char *msg = json_string_value(json_object_get(row, "msg"));
@@ -216,6 +216,18 @@ static int read_answer(const struct prefect_request *request, const struct http_
 	return rc;
 }
 
+/* Adds what to do about a server that gives no answer. */
+static int hint_no_answer(int rc, struct error *err)
+{
+	if (rc != ERR_TRANSPORT || err == NULL)
+		return rc;
+
+	struct error plain = *err;
+	bool tls = strstr(plain.text, "certificate") != NULL || strstr(plain.text, "SSL") != NULL;
+	return error_set(err, rc, "%s; %s", plain.text,
+	                 tls ? "check PREFECT_API_SSL_CERT_FILE" : "is the server running, and PREFECT_API_URL right?");
+}
+
 static int call_path(struct prefect *prefect, const struct prefect_request *request, const char *path,
                      json_t **ret_json, struct error *err)
 {
@@ -230,7 +242,7 @@ static int call_path(struct prefect *prefect, const struct prefect_request *requ
 
 	int rc = send_request(prefect, &http, &answer, request->ret_ambiguous, err);
 	if (rc != 0)
-		return rc;
+		return hint_no_answer(rc, err);
 
 	learn_clock(prefect->clock, answer.date);
 	if (answer.status >= 200 && answer.status < 300)
