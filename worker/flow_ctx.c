@@ -88,10 +88,10 @@ struct prefect *flow_api(struct flow_ctx *ctx)
 int64_t flow_job_variable(struct flow_ctx *ctx, const char *name, int64_t fallback, int64_t min, int64_t max)
 {
 	const json_t *value = job_variable(ctx->run.job_variables, ctx->job_variables, ctx->template, name);
-	int64_t number = json_is_number(value) ? (int64_t)json_number_value(value) : fallback;
-	int64_t used = number < min ? min : number > max ? max : number;
+	double number = json_is_number(value) ? json_number_value(value) : (double)fallback;
+	int64_t used = number < (double)min ? min : number > (double)max ? max : (int64_t)number;
 
-	if (value != NULL && (!json_is_number(value) || used != number))
+	if (value != NULL && (!json_is_number(value) || number < (double)min || number > (double)max))
 		flow_log(ctx, LOG_LEVEL_WARNING, "job variable '%s' is not a number from %" PRId64 " to %" PRId64 ", using %" PRId64,
 		         name, min, max, used);
 	return used;

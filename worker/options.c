@@ -258,8 +258,8 @@ static int read_flag(const struct options *options, int argc, char **argv, int *
 	const struct option *row = arg[0] == '-' ? find_flag(options, arg, len) : NULL;
 
 	if (row == NULL)
-		return error_set(err, ERR_USAGE, "there is no %s '%.80s' here; --help lists what there is",
-		                 arg[0] == '-' ? "option" : "argument", arg);
+		return error_set(err, ERR_USAGE, "there is no %s '%.*s' here; --help lists what there is",
+		                 arg[0] == '-' ? "option" : "argument", (int)(len < 80 ? len : 80), arg);
 	*ret_row = row;
 	if (row->kind == OPTION_SWITCH) {
 		*ret_value = arg[len] == '=' ? arg + len + 1 : "true";

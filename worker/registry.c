@@ -31,7 +31,13 @@ static void unlock(struct registry *registry)
 	(void)pthread_mutex_unlock(&registry->lock);
 }
 
-/* Both below: the caller holds the lock. */
+/* All three below: the caller holds the lock. */
+static void announce(struct registry *registry)
+{
+	registry->news = true;
+	(void)pthread_cond_broadcast(&registry->changed);
+}
+
 static struct run *find(struct registry *registry, const char *id)
 {
 	for (size_t i = 0; i < registry->count; i++)
@@ -61,7 +67,7 @@ bool registry_add(struct registry *registry, const char *id, enum run_phase phas
 		struct run *run = &registry->runs[registry->count++];
 		*run = (struct run){.phase = phase, .ours = ours, .due = due};
 		memcpy(run->id, id, UUID_SIZE);
-		(void)pthread_cond_broadcast(&registry->changed);
+		announce(registry);
 	}
 	unlock(registry);
 	return added;
@@ -100,7 +106,7 @@ static struct run *change(struct registry *registry, const char *id, enum run_ph
 	if (run->phase == RUN_ACTIVE)
 		registry->active--;
 	run->phase = phase;
-	(void)pthread_cond_broadcast(&registry->changed);
+	announce(registry);
 	return run;
 }
 
@@ -174,8 +180,10 @@ void registry_wait(struct registry *registry, int64_t ms)
 
 	cond_deadline(ms > 0 ? ms : 0, &deadline);
 	lock(registry);
-	if (!registry->woken)
-		(void)pthread_cond_timedwait(&registry->changed, &registry->lock, &deadline);
+	while (!registry->news && !registry->woken)
+		if (pthread_cond_timedwait(&registry->changed, &registry->lock, &deadline) == ETIMEDOUT)
+			break;
+	registry->news = false;
 	unlock(registry);
 }
 

@@ -33,7 +33,8 @@ struct registry {
 	size_t size;
 	size_t active;
 	size_t limit;           /* bodies at once */
-	bool woken;             /* registry_wake() was called since the last wait */
+	bool news;              /* something changed since the last registry_wait() ended */
+	bool woken;             /* registry_wake() was called: no registry_wait() waits any more */
 };
 
 void registry_init(struct registry *registry, size_t limit);
@@ -61,7 +62,7 @@ size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[
 size_t registry_count(struct registry *registry);
 size_t registry_active(struct registry *registry);
 
-/* Waits until something changed, at most @ms. */
+/* Waits until something changed since it last returned, at most @ms. One thread. */
 void registry_wait(struct registry *registry, int64_t ms);
 /* Ends every registry_wait(). */
 void registry_wake(struct registry *registry);

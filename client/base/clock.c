@@ -71,6 +71,11 @@ static int64_t days_from_civil(int64_t year, int month, int day)
 	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
+static int days_in_month(int year, int month)
+{
+	return (int)(month == 12 ? 31 : days_from_civil(year, month + 1, 1) - days_from_civil(year, month, 1));
+}
+
 static bool read_offset(const char **s, int64_t *ret_sec)
 {
 	if (**s == 'Z' || **s == 'z') {
@@ -96,7 +101,7 @@ bool time_parse(const char *text, time_us *ret_time)
 	int year, month, day, hour, minute, second;
 
 	if (!read_part(&s, 4, '-', 1, 9999, &year) || !read_part(&s, 2, '-', 1, 12, &month) ||
-	    !read_part(&s, 2, 0, 1, 31, &day) || (*s != 'T' && *s != ' '))
+	    !read_part(&s, 2, 0, 1, days_in_month(year, month), &day) || (*s != 'T' && *s != ' '))
 		return false;
 	s++;
 	if (!read_part(&s, 2, ':', 0, 23, &hour) || !read_part(&s, 2, ':', 0, 59, &minute) ||

@@ -28,18 +28,20 @@ static int64_t unit_seconds(char unit, bool in_time)
 	return 0;
 }
 
-/* Reads "12" or "12.5" at *@s as microseconds of a unit that is 1 s long; -1 where it is no number or
- * too large. Twelve digits of whole seconds are more than enough. */
+/* A number of units: whole + digits / scale. Both are whole numbers below 2^63, which a long double holds exactly. */
 struct quantity {
 	int64_t whole;
-	long double fraction;
+	long double digits;
+	long double scale;
 	bool has_fraction;
 };
 
+#define FRACTION_SCALE_MAX 1e18L
+
+/* Reads "12" or "12.5" at *@s; false where it is no number or too large. */
 static bool read_quantity(const char **s, struct quantity *ret_quantity)
 {
-	struct quantity q = {0};
-	long double place = 1;
+	struct quantity q = {.scale = 1};
 
 	if (!isdigit((unsigned char)**s))
 		return false;
@@ -51,8 +53,10 @@ static bool read_quantity(const char **s, struct quantity *ret_quantity)
 	if (**s == '.' || **s == ',') {
 		q.has_fraction = true;
 		for ((*s)++; isdigit((unsigned char)**s); (*s)++) {
-			place /= 10;
-			q.fraction += place * (**s - '0');
+			if (q.scale == FRACTION_SCALE_MAX)
+				continue; /* too fine for a microsecond of a year */
+			q.scale *= 10;
+			q.digits = q.digits * 10 + (**s - '0');
 		}
 	}
 	*ret_quantity = q;
@@ -102,7 +106,7 @@ int duration_parse(const char *text, int64_t *ret_us, struct error *err)
 
 		if (q.whole > LIMIT_US / US_PER_SEC / unit)
 			return bad(err, text, "too large");
-		total += q.whole * unit * US_PER_SEC + (int64_t)floorl(q.fraction * unit * US_PER_SEC + 0.5L);
+		total += q.whole * unit * US_PER_SEC + (int64_t)floorl(q.digits * (unit * US_PER_SEC) / q.scale + 0.5L);
 		if (total > LIMIT_US)
 			return bad(err, text, "too large");
 	}
