@@ -66,6 +66,10 @@ int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_val
 /* Stores @value (borrowed) in place of what may be there. */
 int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *value, struct error *err) MUST_CHECK;
 
+/* Says how far the body is, so that a restart that made progress can be told from one that did not: a run that kills
+ * its worker again and again at the same place is given up. A few bytes; call it every few seconds. */
+int flow_note_progress(struct flow_ctx *ctx, int64_t done);
+
 /* --- asking a person ---------------------------------------------------------------------------------- */
 
 struct flow_form {

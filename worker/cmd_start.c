@@ -111,7 +111,7 @@ static int join_pool(struct worker *worker, struct error *err)
 	do {
 		rc = sync_once(worker, prefect, err);
 		if (rc == 0)
-			rc = sync_adopt(worker, prefect, err);
+			rc = sync_take_over(worker, prefect, /* restarted= */ true, err);
 	} while (rc != 0 && worker_retry(worker, "waiting for the server", err, &tries));
 	prefect_free(prefect);
 	return stop_asked(&worker->stop) ? ERR_STOPPED : rc;

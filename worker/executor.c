@@ -25,6 +25,7 @@ struct execution {
 	struct flow_run run;    /* as the server knows it */
 	const struct flow_spec *flow;
 	json_t *job_variables;  /* of the deployment; may be NULL */
+	json_t *template;       /* of the pool, as it is now: its defaults can be edited in the UI */
 };
 
 /* What a step says about the rest of the execution. */
@@ -107,25 +108,41 @@ static enum step propose(struct execution *e, enum state_type type, const char *
 	return step;
 }
 
-/* Says on the run who has it, as Prefect's worker does. */
-static enum step sign(struct execution *e)
+int executor_sign(struct worker *worker, struct prefect *prefect, const char *id, struct error *err)
 {
-	struct worker *w = e->worker;
 	char host[200] = "unknown";
 	char pid[256];
-	struct error err;
+	struct work_pool pool;
 
+	int rc = work_pool_read(prefect, worker->settings->pool, &pool, err);
+	if (rc != 0)
+		return rc;
 	(void)gethostname(host, sizeof host - 1);
 	(void)snprintf(pid, sizeof pid, "%s:%ld", host, (long)getpid());
-	(void)pthread_mutex_lock(&w->lock);
-	json_t *labels = json_pack("{s:s, s:s, s:s, s:s}", LABEL_WORKER_NAME, w->name, "prefect.worker.type", WORKER_TYPE,
-	                           "prefect.work-pool.name", w->settings->pool, "prefect.work-pool.id", w->pool_id);
-	(void)pthread_mutex_unlock(&w->lock);
+	rc = flow_run_set_labels(prefect, id,
+	                         json_pack("{s:s, s:s, s:s, s:s, s:s}", LABEL_WORKER_NAME, worker->name, LABEL_INSTANCE,
+	                                   worker->instance, "prefect.worker.type", WORKER_TYPE, "prefect.work-pool.name",
+	                                   pool.name, "prefect.work-pool.id", pool.id),
+	                         err);
+	work_pool_release(&pool);
+	return rc != 0 ? rc : flow_run_set_pid(prefect, id, pid, err);
+}
 
-	if (flow_run_set_labels(e->prefect, e->handle.id, labels, &err) != 0 ||
-	    flow_run_set_pid(e->prefect, e->handle.id, pid, &err) != 0)
-		return on_error(e, "its labels cannot be set", &err);
-	return STEP_ON;
+/* Takes a run that was just claimed: the first owner, or the next one of a run that is done again. */
+static enum step sign(struct execution *e)
+{
+	struct owner self = worker_owner(e->worker);
+	struct error err;
+	struct taking latest;
+
+	int rc = ownership_read(e->prefect, e->handle.id, "claimed", &latest, &err);
+	if (rc == 0)
+		rc = ownership_take(e->prefect, e->handle.id, &self, &latest, "claimed", &err);
+	if (rc == ERR_CONFLICT)
+		return STEP_DROP;
+	if (rc == 0)
+		rc = executor_sign(e->worker, e->prefect, e->handle.id, &err);
+	return rc == 0 ? STEP_ON : on_error(e, "it cannot be marked", &err);
 }
 
 /* From Scheduled to Pending: whoever gets the server's ACCEPT has the run. */
@@ -161,6 +178,33 @@ static enum step begin(struct execution *e)
 	return step;
 }
 
+/* A run that is ours already: resumed, taken up, or tried again. */
+static enum step go_on(struct execution *e)
+{
+	struct owner self = worker_owner(e->worker);
+
+	if (e->run.state_type == STATE_PENDING && !ownership_is(&e->run, &self)) {
+		enum step step = sign(e); /* the marks could not be set the first time */
+		if (step != STEP_ON)
+			return step;
+	} else if (!ownership_is(&e->run, &self)) {
+		log_warning("%s (%s): worker '%s' has taken it, letting go", e->run.name, e->handle.id,
+		            ownership_worker(&e->run) != NULL ? ownership_worker(&e->run) : "?");
+		return STEP_DROP;
+	}
+	switch ((enum state_type)e->run.state_type) {
+	case STATE_RUNNING:
+	case STATE_CANCELLING: /* the body sees it and ends the run */
+		return STEP_ON;
+	case STATE_PENDING: {
+		enum step step = begin(e);
+		return step == STEP_ON ? read_run(e) : step;
+	}
+	default:
+		return STEP_DROP; /* ended, or paused again: the watch or the poll sees to it */
+	}
+}
+
 /* Brings the run to Running by our doing; e->run is what the server says then. */
 static enum step prepare(struct execution *e)
 {
@@ -170,10 +214,8 @@ static enum step prepare(struct execution *e)
 		step = find_flow(e);
 	if (step == STEP_ON && !e->handle.ours)
 		step = claim(e);
-	else if (step == STEP_ON && e->run.state_type == STATE_RUNNING)
-		return STEP_ON;
-	else if (step == STEP_ON && e->run.state_type != STATE_PENDING)
-		return STEP_DROP; /* ended, or paused again: the watch or the poll sees to it */
+	else if (step == STEP_ON)
+		return go_on(e);
 	if (step == STEP_ON)
 		step = sign(e);
 	if (step == STEP_ON)
@@ -183,14 +225,28 @@ static enum step prepare(struct execution *e)
 	return step;
 }
 
+static enum step read_template(struct execution *e)
+{
+	struct work_pool pool;
+	struct error err;
+
+	if (work_pool_read(e->prefect, e->worker->settings->pool, &pool, &err) != 0)
+		return on_error(e, "its work pool cannot be read", &err);
+	e->template = json_incref(pool.template);
+	work_pool_release(&pool);
+	return STEP_ON;
+}
+
 static void execute(struct execution *e)
 {
 	struct registry *registry = &e->worker->registry;
 	enum flow_outcome outcome = FLOW_LEFT;
 	enum step step = prepare(e);
 
+	if (step == STEP_ON)
+		step = read_template(e);
 	if (step == STEP_ON) {
-		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables);
+		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template);
 		if (ctx != NULL)
 			outcome = e->flow->body(ctx);
 		flow_ctx_free(ctx);
@@ -216,6 +272,7 @@ static void *executor_thread(void *arg)
 	prefect_free(e->prefect);
 	flow_run_release(&e->run);
 	json_decref(e->job_variables);
+	json_decref(e->template);
 
 	(void)pthread_mutex_lock(&e->worker->lock);
 	e->finished = true;

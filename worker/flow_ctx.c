@@ -4,6 +4,7 @@
 
 #include "client/base/text.h"
 #include "client/prefect/run_input.h"
+#include "worker/ownership.h"
 #include "worker/worker.h"
 
 /* The names that Prefect's pause_flow_run() uses: the UI finds the form by them. */
@@ -28,7 +29,7 @@ struct flow_ctx {
 	struct prefect *prefect;     /* borrowed: the executor's session */
 	struct flow_run run;         /* as it was when the body was started */
 	const json_t *job_variables; /* borrowed: of the deployment; may be NULL */
-	json_t *template;            /* of the pool; may be NULL */
+	const json_t *template;      /* borrowed: of the pool; may be NULL */
 	time_us running_since;
 	enum halt halt;
 	enum state_type halt_state;
@@ -37,7 +38,7 @@ struct flow_ctx {
 };
 
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
-                              const json_t *job_variables)
+                              const json_t *job_variables, const json_t *template)
 {
 	struct flow_ctx *ctx = calloc(1, sizeof *ctx);
 	const char *since = json_string_value(json_object_get(run->state, "timestamp"));
@@ -47,7 +48,7 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
 	ctx->worker = worker;
 	ctx->prefect = prefect;
 	ctx->job_variables = job_variables;
-	ctx->template = worker_template(worker);
+	ctx->template = template;
 	ctx->checked_ms = clock_mono_ms();
 	if (since == NULL || !time_parse(since, &ctx->running_since))
 		ctx->running_since = run->start_time;
@@ -61,7 +62,6 @@ void flow_ctx_free(struct flow_ctx *ctx)
 	if (ctx == NULL)
 		return;
 	flow_run_release(&ctx->run);
-	json_decref(ctx->template);
 	free(ctx);
 }
 
@@ -124,24 +124,15 @@ int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_val
 
 int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *value, struct error *err)
 {
-	int rc = run_input_replace(ctx->prefect, ctx->run.id, key, value, err);
+	return run_input_replace(ctx->prefect, ctx->run.id, key, value, err);
+}
 
-	if (rc != ERR_CONFLICT)
-		return rc;
-	/* A lost answer, repeated: the value must be ours. */
-	AUTO_JSON *stored = NULL;
-	rc = run_input_read(ctx->prefect, ctx->run.id, key, &stored, err);
-	if (rc == 0 && !json_equal(stored, value))
-		rc = error_set(err, ERR_CONFLICT, "checkpoint '%s' was written by somebody else at the same time", key);
-	return rc;
+int flow_note_progress(struct flow_ctx *ctx, int64_t done)
+{
+	return flow_run_set_labels(ctx->prefect, ctx->run.id, json_pack("{s:I}", LABEL_PROGRESS, (json_int_t)done), NULL);
 }
 
 /* --- halting and waiting ------------------------------------------------------------------------------ */
-
-static const char *run_worker(const struct flow_run *run)
-{
-	return json_string_value(json_object_get(run->labels, LABEL_WORKER_NAME));
-}
 
 bool flow_halted(const struct flow_ctx *ctx)
 {
@@ -185,11 +176,11 @@ static int look(struct flow_ctx *ctx, struct error *err)
 	if (rc != 0)
 		return rc;
 
-	const char *worker = run_worker(&now);
+	struct owner self = worker_owner(ctx->worker);
 	if (now.state_type != STATE_RUNNING) {
 		(void)halt(ctx, HALT_STATE);
 		ctx->halt_state = (enum state_type)now.state_type;
-	} else if (worker != NULL && strcmp(worker, ctx->worker->name) != 0) {
+	} else if (!ownership_is(&now, &self)) {
 		(void)halt(ctx, HALT_TAKEN);
 	} else {
 		ctx->checked_ms = clock_mono_ms();

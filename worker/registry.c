@@ -158,6 +158,14 @@ size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[
 	return copied;
 }
 
+bool registry_has(struct registry *registry, const char *id)
+{
+	lock(registry);
+	bool has = find(registry, id) != NULL;
+	unlock(registry);
+	return has;
+}
+
 size_t registry_count(struct registry *registry)
 {
 	lock(registry);

@@ -59,6 +59,7 @@ void registry_postpone(struct registry *registry, const char *id, bool ours, tim
  * (size_t)-1 at the end. */
 size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[UUID_SIZE], size_t max);
 
+bool registry_has(struct registry *registry, const char *id);
 size_t registry_count(struct registry *registry);
 size_t registry_active(struct registry *registry);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/prefect/run_input.h"
 #include "worker/worker.h"
 
 /* Runs that were deleted do not show among those that changed: they are counted this often. */
@@ -9,21 +10,21 @@
 /* With many parked runs the looks are spread, so that the server sees two requests a second at most. */
 #define CHUNK_SPREAD_MS 500
 
-/* Cancelled while it was paused: nobody but its worker ends it. */
-static int end_cancelled(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
+/* Ended by the server or by somebody else: the window of the approval has passed, or a state was forced. What was
+ * deleted before a pause in the middle of a deletion stays deleted; without an answer nothing ever was. */
+static int tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
 {
-	static const char message[] = "cancelled while waiting for an approval: nothing was deleted";
-	struct state_answer answer;
+	AUTO_JSON *answer = NULL;
 
-	int rc = state_propose(prefect, run->id, &(struct state_proposal){
-							   .type = STATE_CANCELLED, .name = "Cancelled", .message = message}, &answer, err);
-	if (rc == 0)
-		state_answer_release(&answer);
-	if (rc == 0 || rc == ERR_NOT_FOUND) {
-		run_logs_add(&worker->logs, run->id, LOG_LEVEL_INFO, message);
-		registry_drop(&worker->registry, run->id);
-	}
-	return rc == ERR_NOT_FOUND ? 0 : rc;
+	int rc = run_input_read(prefect, run->id, "paused-1-response", &answer, err);
+	if (rc != 0 && rc != ERR_NOT_FOUND && rc != ERR_DECODE)
+		return rc;
+	const char *what = rc == ERR_NOT_FOUND ? "the run ended while it waited for an approval: nothing was deleted"
+	                                       : "the run ended while it was paused: nothing was deleted since";
+	log_info("%s (%s): %s: %s", run->name, run->id, run->state_name != NULL ? run->state_name : "?", what);
+	run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING, what);
+	registry_drop(&worker->registry, run->id);
+	return 0;
 }
 
 /* A parked run is not Paused any more: what now? */
@@ -35,9 +36,10 @@ static int on_change(struct worker *worker, struct prefect *prefect, const struc
 		log_info("%s (%s): resumed", run->name, run->id);
 		registry_resume(&worker->registry, run->id);
 		return 0;
-	case STATE_CANCELLING:
+	case STATE_CANCELLING: /* nobody but its worker ends it: the body says how far it had come */
 		log_info("%s (%s): cancelled", run->name, run->id);
-		return end_cancelled(worker, prefect, run, err);
+		registry_resume(&worker->registry, run->id);
+		return 0;
 	case STATE_SCHEDULED: /* "Resuming" after a pause from the UI, or a retry: the poll brings it */
 		registry_drop(&worker->registry, run->id);
 		return 0;
@@ -45,11 +47,7 @@ static int on_change(struct worker *worker, struct prefect *prefect, const struc
 	case STATE_FAILED:
 	case STATE_CANCELLED:
 	case STATE_CRASHED:
-		log_info("%s (%s): ended as %s without an approval: nothing was deleted", run->name, run->id, run->state_name);
-		run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING,
-		             "the run ended while it waited for an approval: nothing was deleted");
-		registry_drop(&worker->registry, run->id);
-		return 0;
+		return tell_ended(worker, prefect, run, err);
 	case STATE_PAUSED:
 	case STATE_UNKNOWN:
 		break;

@@ -16,6 +16,7 @@ void worker_init(struct worker *worker, const struct settings *settings)
 {
 	memset(worker, 0, sizeof *worker);
 	worker->settings = settings;
+	uuid_make(worker->instance);
 	stop_init(&worker->stop);
 	worker->http = settings_http(settings, &worker->stop);
 	worker->service_http = worker->http;
@@ -30,7 +31,6 @@ void worker_done(struct worker *worker)
 	run_logs_done(&worker->logs);
 	registry_done(&worker->registry);
 	stop_done(&worker->stop);
-	json_decref(worker->template);
 	(void)pthread_mutex_destroy(&worker->lock);
 }
 
@@ -39,12 +39,9 @@ struct prefect *worker_service_session(struct worker *worker)
 	return prefect_new(&worker->service_http, &worker->clock);
 }
 
-json_t *worker_template(struct worker *worker)
+struct owner worker_owner(const struct worker *worker)
 {
-	(void)pthread_mutex_lock(&worker->lock);
-	json_t *template = json_incref(worker->template);
-	(void)pthread_mutex_unlock(&worker->lock);
-	return template;
+	return (struct owner){.worker = worker->name, .instance = worker->instance};
 }
 
 static bool lookup_flow(struct worker *worker, const char *flow_id, const struct flow_spec **ret_spec)

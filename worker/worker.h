@@ -14,11 +14,11 @@
 #include "client/prefect/flow_run.h"
 #include "client/prefect/work_pool.h"
 #include "flows/flow.h"
+#include "worker/ownership.h"
 #include "worker/registry.h"
 #include "worker/run_logs.h"
 #include "worker/settings.h"
 
-#define LABEL_WORKER_NAME "prefect.worker.name"
 #define KNOWN_FLOWS_MAX 64
 
 struct worker {
@@ -26,14 +26,13 @@ struct worker {
 	struct http_settings http;       /* read-only: of the executors */
 	struct http_settings service_http; /* read-only: of the services, which try again by themselves */
 	char name[128];                  /* read-only once started */
+	char instance[UUID_SIZE];        /* read-only: of this process */
 	struct server_clock clock;       /* atomic */
 	struct stop stop;                /* has its own lock */
 	struct registry registry;        /* has its own lock */
 	struct run_logs logs;            /* has its own lock */
 
 	pthread_mutex_t lock;            /* guards the members below */
-	json_t *template;                /* the pool's base job template */
-	char pool_id[UUID_SIZE];
 	struct {
 		char id[UUID_SIZE];
 		const struct flow_spec *spec; /* NULL: not known here */
@@ -48,8 +47,8 @@ void worker_done(struct worker *worker);
 /* A session for the calling service thread; NULL without memory. */
 struct prefect *worker_service_session(struct worker *worker);
 
-/* The pool's template: a new reference, NULL while it is not known. Any thread. */
-json_t *worker_template(struct worker *worker);
+/* This worker as the owner of runs; borrows from @worker. */
+struct owner worker_owner(const struct worker *worker);
 
 /* The flow that a run belongs to, asked for once per flow. *ret_spec is NULL for a flow that is not known
  * here, which is logged once. */
@@ -65,10 +64,12 @@ bool worker_is_passing(const struct error *err);
 
 /* --- services ------------------------------------------------------------------------------------------ */
 
-/* Reads or creates the pool and sends a heartbeat, once. */
+/* Sends a heartbeat, once; creates the pool where there is none. */
 int sync_once(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
-/* Takes up the runs that a worker of this name had in hand: parked ones are watched, the others go on. */
-int sync_adopt(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
+/* Takes runs of this pool that nobody runs: those of a worker that the server calls OFFLINE or does not know, those
+ * that were claimed and never marked, and at the start (@restarted) those of this worker's name. Paused ones are
+ * watched from then on, the others go on. */
+int sync_take_over(struct worker *worker, struct prefect *prefect, bool restarted, struct error *err) MUST_CHECK;
 void *sync_thread(void *worker);
 
 void *poll_thread(void *worker);
@@ -76,15 +77,17 @@ void *watch_thread(void *worker);
 
 /* Starts the body of @run (ACTIVE in the registry) in a thread of its own. */
 void executor_start(struct worker *worker, const struct run *run);
+/* Puts this worker's marks on a run that it has taken: labels and infrastructure_pid, as Prefect's worker does. */
+int executor_sign(struct worker *worker, struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
 /* Joins the executors that have finished, or waits for @all of them. One thread at a time. */
 void executor_join(struct worker *worker, bool all);
 
 /* --- flow context (the worker's side of flow.h) --------------------------------------------------------- */
 
-/* @run is taken over: the context releases it. @prefect and @job_variables (of the deployment, may be NULL)
- * are borrowed. NULL without memory. */
+/* @run is taken over: the context releases it. @prefect, @job_variables (of the deployment, may be NULL) and @template
+ * (of the pool, may be NULL) are borrowed. NULL without memory. */
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
-                              const json_t *job_variables);
+                              const json_t *job_variables, const json_t *template);
 void flow_ctx_free(struct flow_ctx *ctx);
 
 #endif

@@ -30,6 +30,11 @@ int work_pool_ensure(struct prefect *prefect, const char *name, const char *type
 int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *worker, int interval_s,
                         const json_t *metadata, struct error *err) MUST_CHECK;
 
+/* POST /work_pools/{name}/workers/filter: the names of the workers that the server calls ONLINE, as an array of
+ * strings (a new reference). A worker is OFFLINE when three of its heartbeats are missing. */
+int work_pool_online_workers(struct prefect *prefect, const char *name, json_t **ret_names,
+                             struct error *err) MUST_CHECK;
+
 /* POST /work_pools/{name}/get_scheduled_flow_runs: runs that are due before @before, of the named queues
  * (a borrowed array of strings; empty: all), a page of the server's at most. Release with flow_runs_release(). */
 int work_pool_scheduled_runs(struct prefect *prefect, const char *name, const json_t *queues, time_us before,

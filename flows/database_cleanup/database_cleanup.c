@@ -110,6 +110,16 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, const struct plan 
 	                             "notes", decision->notes));
 }
 
+static enum flow_outcome halt_deletion(struct flow_ctx *ctx, const struct plan *plan, int64_t deleted)
+{
+	char so_far[100];
+
+	if (deleted == 0)
+		return flow_halt(ctx, NOTHING_DELETED);
+	(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, plan->total);
+	return flow_halt(ctx, so_far);
+}
+
 /* Deletes what was approved, and reports. */
 static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan,
                                      const struct decision *decision)
@@ -122,9 +132,7 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *
 	if (rc == 0) {
 		outcome = finish_deleted(ctx, plan, decision, &result);
 	} else if (flow_halted(ctx)) {
-		char so_far[100];
-		(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", result.deleted, plan->total);
-		outcome = flow_halt(ctx, so_far);
+		outcome = halt_deletion(ctx, plan, result.deleted);
 	} else {
 		outcome = flow_fail(ctx, &err);
 	}
@@ -142,6 +150,13 @@ static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct p
 
 	if (read_plan(ctx, &plan, &err) != 0)
 		return STOP_UNLESS_OK(ctx, &err);
+
+	/* Cancelled while it was paused, or while its worker was away: the state says what had been deleted by then. */
+	if (!flow_may_go_on(ctx)) {
+		outcome = halt_deletion(ctx, &plan, deletion_so_far(ctx, &plan));
+		plan_release(&plan);
+		return outcome;
+	}
 
 	if (read_decision(ctx, &plan, &decision, &err) != 0) {
 		outcome = STOP_UNLESS_OK(ctx, &err);
@@ -170,6 +185,8 @@ static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy 
 	struct error err;
 	enum flow_outcome outcome;
 
+	if (!flow_may_go_on(ctx))
+		return flow_halt(ctx, NOTHING_DELETED);
 	if (make_plan(ctx, policy, &plan, &err) != 0)
 		return STOP_UNLESS_OK(ctx, &err);
 

@@ -330,6 +330,8 @@ static void log_progress(struct deletion *d)
 	         d->begun > 0 ? 100.0 * (double)(d->begun - d->matched + d->acknowledged) / (double)d->begun : 100.0, rate);
 	d->progress_ms = now;
 	d->progress_count = d->acknowledged;
+	/* A worker that dies now has not died at the same place as the one before. No harm where it cannot be noted. */
+	(void)flow_note_progress(d->ctx, d->begun - d->matched + d->acknowledged);
 }
 
 /* One slice in batches, with a pause and a look at the run's own state between two of them. */
@@ -362,30 +364,48 @@ static bool count_left(struct deletion *d, int64_t *ret_left, int *ret_rc, struc
 	return true;
 }
 
-/* Reads or writes the checkpoint of the first start. */
-static bool begin(struct deletion *d, int *ret_rc, struct error *err)
+/* The checkpoint of the first start, if it is one of this plan: how many runs matched then, else -1. */
+static int read_begun(struct flow_ctx *ctx, const struct plan *plan, int64_t *ret_matched, struct error *err)
 {
 	AUTO_JSON *stored = NULL;
 
+	*ret_matched = -1;
+	int rc = flow_checkpoint_read(ctx, BEGUN_KEY, &stored, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? 0 : rc;
+	const char *digest = json_string_value(json_object_get(stored, "plan"));
+	if (digest != NULL && strcmp(digest, plan->digest) == 0)
+		*ret_matched = json_integer_value(json_object_get(stored, "matched"));
+	return 0;
+}
+
+int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
+{
+	int64_t begun;
+	int64_t left;
+
+	if (read_begun(ctx, plan, &begun, NULL) != 0 || begun < 0 || plan_count(flow_api(ctx), plan, &left, NULL) != 0)
+		return 0;
+	return begun > left ? begun - left : 0;
+}
+
+/* Reads or writes the checkpoint of the first start. */
+static bool begin(struct deletion *d, int *ret_rc, struct error *err)
+{
 	if (!count_left(d, &d->matched, ret_rc, err))
 		return false;
-	for (;;) {
-		*ret_rc = flow_checkpoint_read(d->ctx, BEGUN_KEY, &stored, err);
-		if (*ret_rc == 0 && strcmp(json_string_value(json_object_get(stored, "plan")) ?: "", d->plan->digest) == 0) {
-			d->begun = json_integer_value(json_object_get(stored, "matched"));
-			break;
-		}
-		if (*ret_rc == 0 || *ret_rc == ERR_NOT_FOUND) {
-			AUTO_JSON *value =
-				json_pack("{s:s, s:I}", "plan", d->plan->digest, "matched", (json_int_t)d->matched);
-			d->begun = d->matched;
-			*ret_rc = flow_checkpoint_write(d->ctx, BEGUN_KEY, value, err);
-			if (*ret_rc == 0)
-				break;
-		}
+	while ((*ret_rc = read_begun(d->ctx, d->plan, &d->begun, err)) != 0)
 		if (!flow_retry(d->ctx, err))
 			return false;
+
+	if (d->begun < 0) {
+		AUTO_JSON *value = json_pack("{s:s, s:I}", "plan", d->plan->digest, "matched", (json_int_t)d->matched);
+		d->begun = d->matched;
+		while ((*ret_rc = flow_checkpoint_write(d->ctx, BEGUN_KEY, value, err)) != 0)
+			if (!flow_retry(d->ctx, err))
+				return false;
 	}
+	flow_recovered(d->ctx);
 	if (d->begun < d->matched || d->begun > d->plan->total) {
 		*ret_rc = error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' says %" PRId64 " flow runs, which cannot be",
 		                    d->begun);

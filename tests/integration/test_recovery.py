@@ -1,0 +1,109 @@
+"""A worker that is killed, and another one that goes on: nothing is lost, and nothing is done by two."""
+
+import json
+import signal
+import uuid
+
+import pytest
+from harness import wait_until
+from test_restart import begin_deletion
+
+OFFLINE_SECONDS = 30  # three missing heartbeats and a sync, at the tests' pace
+
+
+def owners(db, run_id):
+    return sorted(key for key in db.inputs(run_id) if key.startswith("janitor-owner-"))
+
+
+@pytest.mark.parametrize("same_name", [True, False], ids=["restarted", "taken-over"])
+def test_killed_while_paused(api, db, idle, old, worker, same_name):
+    state, ids = old()
+    one = worker(idle.pool)
+    run_id = idle.ask(state)
+    one.kill()
+    idle.answer(run_id, True)
+    worker(idle.pool, **({"name": one.name} if same_name else {}))
+    assert idle.result(run_id, timeout=OFFLINE_SECONDS)["deleted"] == 5
+    assert db.existing(ids) == set()
+    assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
+
+
+@pytest.mark.parametrize("same_name", [True, False], ids=["restarted", "taken-over"])
+def test_killed_while_deleting(api, db, idle, old, worker, same_name):
+    """What the killed worker deleted is counted."""
+    state, ids = old(35)
+    one = worker(idle.pool)
+    run_id = begin_deletion(idle, ids, state)
+    one.kill()
+    worker(idle.pool, **({"name": one.name} if same_name else {}))
+    result = idle.result(run_id, timeout=OFFLINE_SECONDS)
+    assert (result["deleted"], result["matched"], result["remaining"], result["gone"]) == (35, 35, 0, 0)
+    assert db.existing(ids) == set()
+
+
+def test_two_take_over_at_once(api, db, idle, old, worker):
+    """Many runs of a killed worker, two workers that find them at the same time: each run has one new owner."""
+    state, ids = old()
+    one = worker(idle.pool)
+    runs = [idle.ask(state) for _ in range(5)]
+    one.kill()
+    for run_id in runs:
+        idle.answer(run_id, False, "no")
+    worker(idle.pool), worker(idle.pool)
+    for run_id in runs:
+        assert idle.result(run_id, timeout=OFFLINE_SECONDS) == {"status": "rejected", "reason": "no"}
+        assert owners(db, run_id) == ["janitor-owner-1", "janitor-owner-2"]
+        assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
+    assert db.existing(ids) == set(ids)
+
+
+def test_former_owner_lets_go(api, db, idle, old, worker):
+    """A worker that was away for long (stopped by a signal here) finds its run taken, and deletes nothing more."""
+    state, ids = old(35)
+    one = worker(idle.pool)
+    idle.set_job_variables(batch_pause_ms=20_000)
+    run_id = idle.ask(state, batch_size=10)
+    idle.answer(run_id, True)
+    idle.wait_left(ids, 25)
+    one.process.send_signal(signal.SIGSTOP)
+    idle.set_job_variables(batch_pause_ms=600_000)
+    two = worker(idle.pool)
+    idle.wait_left(ids, 15)
+    one.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "another worker has taken the run" in one.output(), 40, "the former owner lets go")
+    assert len(db.existing(ids)) == 15
+    idle.set_job_variables(batch_pause_ms=0)
+    two.stop()
+    worker(idle.pool, name=two.name)
+    assert idle.result(run_id)["deleted"] == 35
+
+
+def test_given_up_after_three_restarts(api, db, idle, old, worker):
+    """Three workers in a row died at the very same place: the run is set to Crashed.
+
+    A kill that hits the same place three times cannot be had on demand, so their takings are written down for them."""
+    state, ids = old(35)
+    one = worker(idle.pool)
+    run_id = begin_deletion(idle, ids, state)
+    one.kill()
+    run = api.run(run_id)
+    progress = f"RUNNING since {run['state']['timestamp']} at {run['labels'].get('janitor.progress', 0)}"
+    for number in (2, 3, 4):
+        value = json.dumps({"worker": one.name, "instance": str(uuid.uuid4()), "progress": progress})
+        api.post(f"/flow_runs/{run_id}/input", {"key": f"janitor-owner-{number}", "value": value})
+    worker(idle.pool, name=one.name)
+    message = api.wait_state(run_id, "Crashed")["state"]["message"]
+    assert message.startswith("3 workers ended without a word")
+    assert len(db.existing(ids)) == 25
+
+
+def test_cancelled_in_a_deletion_while_it_was_away(api, db, idle, old, worker):
+    """The final state says how many the killed worker had deleted."""
+    state, ids = old(35)
+    one = worker(idle.pool)
+    run_id = begin_deletion(idle, ids, state)
+    one.kill()
+    api.cancel(run_id)
+    worker(idle.pool, name=one.name)
+    assert api.wait_state(run_id, "Cancelled")["state"]["message"] == "cancelled: deleted 10 of 35 flow runs"
+    assert len(db.existing(ids)) == 25
