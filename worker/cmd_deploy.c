@@ -162,10 +162,8 @@ static int make_body(const struct settings *settings, json_t **ret_body, struct 
 	return *ret_body != NULL ? 0 : error_set(err, ERR_USAGE, "a name, tag or schedule is not UTF-8");
 }
 
-/* @body is taken. */
 static int deploy(const struct settings *settings, struct prefect *prefect, json_t *body, struct error *err)
 {
-	AUTO_JSON *owned = body;
 	struct work_pool pool;
 	struct flow flow;
 	struct deployment deployment;
@@ -181,10 +179,10 @@ static int deploy(const struct settings *settings, struct prefect *prefect, json
 	if (rc != 0)
 		return rc;
 	printf("flow        %s\n", flow.name);
-	(void)json_object_set_new(owned, "flow_id", json_string(flow.id));
+	(void)json_object_set_new(body, "flow_id", json_string(flow.id));
 	flow_release(&flow);
 
-	rc = deployment_upsert(prefect, json_incref(owned), &deployment, err);
+	rc = deployment_upsert(prefect, json_incref(body), &deployment, err);
 	if (rc != 0)
 		return rc;
 	char path[64 + UUID_SIZE];
@@ -206,7 +204,7 @@ int command_deploy(int argc, char **argv)
 	struct settings settings;
 	struct server_clock clock = {0};
 	struct error err = {0};
-	json_t *body = NULL;
+	AUTO_JSON *body = NULL;
 	bool help;
 
 	if (settings_load(COMMAND_DEPLOY, argc - 2, argv + 2, &settings, &help, &err) != 0)

@@ -26,10 +26,11 @@ struct execution {
 	const struct flow_spec *flow;
 	json_t *job_variables;  /* of the deployment; may be NULL */
 	json_t *template;       /* of the pool, as it is now: its defaults can be edited in the UI */
+	struct question question;
 };
 
 /* What a step says about the rest of the execution. */
-enum step { STEP_ON, STEP_DROP, STEP_LATER };
+enum step { STEP_ON, STEP_DROP, STEP_LATER, STEP_PARK };
 
 static enum step on_error(struct execution *e, const char *what, const struct error *err)
 {
@@ -75,15 +76,15 @@ static enum step find_flow(struct execution *e)
 	return STEP_ON;
 }
 
-/* Proposes @type; STEP_ON where the run is in that state now. *ret_wait_s: on WAIT, else 0. */
-static enum step propose(struct execution *e, enum state_type type, const char *name, int64_t *ret_wait_s)
+/* Proposes a state; STEP_ON where the run is in it now. *ret_wait_s: on WAIT, else 0. */
+static enum step propose(struct execution *e, const struct state_proposal *proposal, int64_t *ret_wait_s)
 {
 	struct state_answer answer;
 	struct error err;
 	enum step step;
 
 	*ret_wait_s = 0;
-	if (state_propose(e->prefect, e->handle.id, &(struct state_proposal){.type = type, .name = name}, &answer, &err) != 0)
+	if (state_propose(e->prefect, e->handle.id, proposal, &answer, &err) != 0)
 		return on_error(e, "its state cannot be set", &err);
 
 	switch (answer.status) {
@@ -97,6 +98,10 @@ static enum step propose(struct execution *e, enum state_type type, const char *
 	case STATE_REJECT:
 	case STATE_ABORT:
 	default:
+		if (e->handle.ours && answer.state.type == STATE_CANCELLING) {
+			step = STEP_ON; /* ours to end: the body does it */
+			break;
+		}
 		/* Another worker was faster, a concurrency limit holds it back, it was cancelled: not ours now. Where the
 		 * server scheduled it anew, the poll brings it again. */
 		log_info("%s (%s): not started: %s", e->run.name, e->handle.id,
@@ -145,18 +150,32 @@ static enum step sign(struct execution *e)
 	return rc == 0 ? STEP_ON : on_error(e, "it cannot be marked", &err);
 }
 
+/* Is the run Pending by the claim of this very handle? */
+static bool is_our_claim(const struct execution *e)
+{
+	const char *id =
+		json_string_value(json_object_get(json_object_get(e->run.state, "state_details"), "transition_id"));
+
+	return e->run.state_type == STATE_PENDING && id != NULL && strcmp(id, e->handle.claim) == 0;
+}
+
 /* From Scheduled to Pending: whoever gets the server's ACCEPT has the run. */
 static enum step claim(struct execution *e)
 {
 	int64_t wait_s;
 
+	if (is_our_claim(e)) {
+		e->handle.ours = true; /* the answer to an earlier try was lost */
+		return STEP_ON;
+	}
 	if (e->run.state_type != STATE_SCHEDULED)
 		return STEP_DROP; /* started by another worker, or cancelled */
 	time_us due = e->run.next_scheduled_start != 0 ? e->run.next_scheduled_start : e->run.expected_start;
 	if (due > prefect_now(e->prefect) + US_PER_SEC)
 		return STEP_DROP; /* moved to a later time: the poll brings it again */
 
-	enum step step = propose(e, STATE_PENDING, "Pending", &wait_s);
+	enum step step = propose(e, &(struct state_proposal){.type = STATE_PENDING, .name = "Pending",
+	                                                     .transition_id = e->handle.claim}, &wait_s);
 	if (step == STEP_ON) {
 		e->handle.ours = true;
 		log_info("%s (%s): claimed", e->run.name, e->handle.id);
@@ -170,7 +189,8 @@ static enum step begin(struct execution *e)
 	enum step step;
 	int64_t wait_s;
 
-	while ((step = propose(e, STATE_RUNNING, "Running", &wait_s)) == STEP_LATER && wait_s > 0) {
+	while ((step = propose(e, &(struct state_proposal){.type = STATE_RUNNING, .name = "Running"}, &wait_s)) == STEP_LATER &&
+	       wait_s > 0) {
 		log_debug("%s (%s): due in %lld s", e->run.name, e->handle.id, (long long)wait_s);
 		if (stop_wait(&e->worker->stop, wait_s * 1000 < WAIT_MAX_MS ? wait_s * 1000 : WAIT_MAX_MS))
 			return STEP_LATER;
@@ -183,7 +203,7 @@ static enum step go_on(struct execution *e)
 {
 	struct owner self = worker_owner(e->worker);
 
-	if (e->run.state_type == STATE_PENDING && !ownership_is(&e->run, &self)) {
+	if (is_our_claim(e) && !ownership_is(&e->run, &self)) {
 		enum step step = sign(e); /* the marks could not be set the first time */
 		if (step != STEP_ON)
 			return step;
@@ -200,8 +220,10 @@ static enum step go_on(struct execution *e)
 		enum step step = begin(e);
 		return step == STEP_ON ? read_run(e) : step;
 	}
+	case STATE_PAUSED: /* again: the watch sees to it */
+		return STEP_PARK;
 	default:
-		return STEP_DROP; /* ended, or paused again: the watch or the poll sees to it */
+		return STEP_DROP; /* ended, or scheduled anew: the poll brings it */
 	}
 }
 
@@ -225,6 +247,15 @@ static enum step prepare(struct execution *e)
 	return step;
 }
 
+static enum step read_question(struct execution *e)
+{
+	struct error err;
+
+	if (question_read(e->prefect, &e->run, &e->question, &err) != 0)
+		return on_error(e, "its history cannot be read", &err);
+	return STEP_ON;
+}
+
 static enum step read_template(struct execution *e)
 {
 	struct work_pool pool;
@@ -245,8 +276,11 @@ static void execute(struct execution *e)
 
 	if (step == STEP_ON)
 		step = read_template(e);
+	if (step == STEP_ON)
+		step = read_question(e);
 	if (step == STEP_ON) {
-		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template);
+		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template,
+		                                    &e->question);
 		if (ctx != NULL)
 			outcome = e->flow->body(ctx);
 		flow_ctx_free(ctx);
@@ -254,7 +288,7 @@ static void execute(struct execution *e)
 
 	if (step == STEP_DROP || outcome == FLOW_DONE)
 		registry_drop(registry, e->handle.id);
-	else if (outcome == FLOW_PARKED)
+	else if (step == STEP_PARK || outcome == FLOW_PARKED)
 		registry_park(registry, e->handle.id);
 	else
 		registry_postpone(registry, e->handle.id, e->handle.ours, prefect_now(e->prefect) + TRY_AGAIN_US);
@@ -268,7 +302,8 @@ static void *executor_thread(void *arg)
 	if (e->prefect != NULL)
 		execute(e);
 	else
-		registry_drop(&e->worker->registry, e->handle.id);
+		registry_postpone(&e->worker->registry, e->handle.id, e->handle.ours,
+		                  server_clock_now(&e->worker->clock) + TRY_AGAIN_US);
 	prefect_free(e->prefect);
 	flow_run_release(&e->run);
 	json_decref(e->job_variables);

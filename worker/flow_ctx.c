@@ -5,13 +5,8 @@
 #include "client/base/text.h"
 #include "client/prefect/run_input.h"
 #include "worker/ownership.h"
+#include "worker/question.h"
 #include "worker/worker.h"
-
-/* The names that Prefect's pause_flow_run() uses: the UI finds the form by them. */
-#define PAUSE_KEY "1"
-#define SCHEMA_KEY "paused-1-schema"
-#define DESCRIPTION_KEY "paused-1-description"
-#define RESPONSE_KEY "paused-1-response"
 
 #define LOG_LINE_MAX (128 * 1024)
 
@@ -30,6 +25,7 @@ struct flow_ctx {
 	struct flow_run run;         /* as it was when the body was started */
 	const json_t *job_variables; /* borrowed: of the deployment; may be NULL */
 	const json_t *template;      /* borrowed: of the pool; may be NULL */
+	struct question question;
 	time_us running_since;
 	enum halt halt;
 	enum state_type halt_state;
@@ -38,7 +34,8 @@ struct flow_ctx {
 };
 
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
-                              const json_t *job_variables, const json_t *template)
+                              const json_t *job_variables, const json_t *template,
+                              const struct question *question)
 {
 	struct flow_ctx *ctx = calloc(1, sizeof *ctx);
 	const char *since = json_string_value(json_object_get(run->state, "timestamp"));
@@ -49,6 +46,7 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
 	ctx->prefect = prefect;
 	ctx->job_variables = job_variables;
 	ctx->template = template;
+	ctx->question = *question;
 	ctx->checked_ms = clock_mono_ms();
 	if (since == NULL || !time_parse(since, &ctx->running_since))
 		ctx->running_since = run->start_time;
@@ -220,21 +218,19 @@ bool flow_retry(struct flow_ctx *ctx, const struct error *err)
 		return false;
 	if (err->code == ERR_STOPPED || stop_asked(&ctx->worker->stop))
 		return halt(ctx, HALT_STOPPING);
-	if (!worker_is_passing(err))
-		return false;
-
-	if (ctx->tries == 0)
-		run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_WARNING, err->text);
+	int before = ctx->tries;
 	if (!worker_retry(ctx->worker, ctx->run.name, err, &ctx->tries))
-		return halt(ctx, HALT_STOPPING);
+		return stop_asked(&ctx->worker->stop) ? halt(ctx, HALT_STOPPING) : false;
+	if (before == 0)
+		run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_WARNING, err->text);
 	/* Whatever happened meanwhile: only a Running run goes on. */
 	return look_until_known(ctx);
 }
 
 /* --- states -------------------------------------------------------------------------------------------- */
 
-/* Proposes a state until there is an answer. Returns 0, ERR_STOPPED where the body is halted, or an error that no
- * further try can cure. */
+/* Proposes a state until there is an answer, also for a body that is halted already. Returns 0; ERR_STOPPED where the
+ * worker stops; ERR_NOT_FOUND where the run is gone; or the error of a proposal that the server finds invalid. */
 static int propose(struct flow_ctx *ctx, const struct state_proposal *wanted, struct state_answer *ret_answer,
                    struct error *err)
 {
@@ -246,16 +242,37 @@ static int propose(struct flow_ctx *ctx, const struct state_proposal *wanted, st
 	uuid_make(transition_id);
 	proposal.transition_id = transition_id;
 	while ((rc = state_propose(ctx->prefect, ctx->run.id, &proposal, ret_answer, err)) != 0) {
-		if (rc == ERR_NOT_FOUND || rc == ERR_STOPPED)
-			(void)halt(ctx, rc == ERR_STOPPED ? HALT_STOPPING : HALT_DELETED);
-		else if (!worker_is_passing(err))
+		if (rc == ERR_NOT_FOUND)
+			(void)halt(ctx, HALT_DELETED);
+		if (rc == ERR_NOT_FOUND || rc == ERR_INVALID)
 			return rc;
-		else if (!worker_retry(ctx->worker, ctx->run.name, err, &tries))
+		/* Whatever else it is: the state has to get there, or the run would stay as it is for ever. */
+		err->code = worker_is_passing(err) ? err->code : ERR_BUSY;
+		if (rc == ERR_STOPPED || !worker_retry(ctx->worker, ctx->run.name, err, &tries)) {
 			(void)halt(ctx, HALT_STOPPING);
-		if (flow_halted(ctx))
 			return ERR_STOPPED;
+		}
 	}
 	return 0;
+}
+
+/* What the server answered to a final state. */
+static enum flow_outcome after_final(struct flow_ctx *ctx, const char *name, enum state_type type, const char *message,
+                                     struct state_answer *answer)
+{
+	bool accepted = answer->status == STATE_ACCEPT;
+	bool cancelling = answer->state.type == STATE_CANCELLING && type != STATE_CANCELLED;
+
+	if (!accepted)
+		flow_log(ctx, LOG_LEVEL_WARNING, "the server did not accept the state %s: %s", name,
+		         answer->reason != NULL ? answer->reason : "no reason given");
+	state_answer_release(answer);
+	if (accepted)
+		return FLOW_DONE;
+	if (cancelling)
+		return flow_finish(ctx, STATE_CANCELLED, message, NULL);
+	/* Still Running and ours: the body is started again, and finds its way here. */
+	return !flow_halted(ctx) && flow_may_go_on(ctx) ? FLOW_LEFT : FLOW_DONE;
 }
 
 enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const char *message, json_t *data)
@@ -265,26 +282,26 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 	struct error err;
 	/* The names that Prefect gives these states. */
 	const char *name = type == STATE_COMPLETED ? "Completed" : type == STATE_CANCELLED ? "Cancelled" : "Failed";
+	struct state_proposal proposal = {.type = type, .name = name, .message = message, .data = owned};
 
 	/* The server would accept a final state also from Paused or after a cancellation: look first. */
 	if (type != STATE_CANCELLED && !flow_may_go_on(ctx))
 		return flow_halt(ctx, message);
 
 	flow_log(ctx, type == STATE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s: %s", name, message);
-	int rc = propose(ctx, &(struct state_proposal){.type = type, .name = name, .message = message, .data = owned}, &answer,
-	                 &err);
-	if (rc != 0) {
-		if (ctx->halt != HALT_STOPPING)
-			log_error("%s (%s): the state %s cannot be set: %s", ctx->run.name, ctx->run.id, name, err.text);
-		return ctx->halt == HALT_STOPPING ? FLOW_LEFT : FLOW_DONE;
+	int rc = propose(ctx, &proposal, &answer, &err);
+	if (rc == ERR_INVALID) { /* better without the words than not at all */
+		log_warning("%s (%s): the server refuses the state's message or data, leaving them out: %s", ctx->run.name,
+		            ctx->run.id, err.text);
+		proposal.message = NULL;
+		proposal.data = NULL;
+		rc = propose(ctx, &proposal, &answer, &err);
 	}
-
-	if (answer.status != STATE_ACCEPT)
-		flow_log(ctx, LOG_LEVEL_WARNING, "the server did not accept the state %s: %s", name,
-		         answer.reason != NULL ? answer.reason : "no reason given");
-	bool cancelling = answer.status == STATE_REJECT && answer.state.type == STATE_CANCELLING && type != STATE_CANCELLED;
-	state_answer_release(&answer);
-	return cancelling ? flow_finish(ctx, STATE_CANCELLED, message, NULL) : FLOW_DONE;
+	if (rc == 0)
+		return after_final(ctx, name, type, message, &answer);
+	if (rc == ERR_INVALID)
+		log_error("%s (%s): the state %s cannot be set: %s", ctx->run.name, ctx->run.id, name, err.text);
+	return rc == ERR_NOT_FOUND ? FLOW_DONE : FLOW_LEFT;
 }
 
 enum flow_outcome flow_fail(struct flow_ctx *ctx, const struct error *err)
@@ -328,23 +345,31 @@ enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 
 bool flow_was_asked(const struct flow_ctx *ctx)
 {
-	return flow_run_pause_fired(&ctx->run, PAUSE_KEY);
+	return ctx->question.asked;
 }
 
 /* The form must be complete before anybody can open it, and an answer to an earlier question must be gone
  * before this one is asked. */
 static int store_form(struct flow_ctx *ctx, const struct flow_form *form, struct error *err)
 {
+	const struct question *q = &ctx->question;
 	AUTO_JSON *description = json_string(form->description);
+	AUTO_JSON *answer = NULL;
+	char key[QUESTION_KEY_SIZE];
 
 	if (description == NULL)
 		return error_nomem(err);
-	int rc = run_input_delete(ctx->prefect, ctx->run.id, RESPONSE_KEY, err);
-	if (rc == 0)
-		rc = flow_checkpoint_write(ctx, SCHEMA_KEY, form->schema, err);
+	int rc = run_input_delete(ctx->prefect, ctx->run.id, question_input_key(q, "response", key), err);
+	if (rc == 0) {
+		rc = run_input_read(ctx->prefect, ctx->run.id, key, &answer, err);
+		if (rc == 0 || rc == ERR_DECODE)
+			return error_set(err, ERR_BUSY, "an answer to the next question (input '%s') cannot be removed", key);
+		if (rc == ERR_NOT_FOUND)
+			rc = flow_checkpoint_write(ctx, question_input_key(q, "schema", key), form->schema, err);
+	}
 	/* A JSON string: raw Markdown is silently not shown. */
 	if (rc == 0)
-		rc = flow_checkpoint_write(ctx, DESCRIPTION_KEY, description, err);
+		rc = flow_checkpoint_write(ctx, question_input_key(q, "description", key), description, err);
 	return rc;
 }
 
@@ -362,33 +387,46 @@ enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form)
 		return flow_halt(ctx, "nothing was done");
 
 	time_us until = prefect_now(ctx->prefect) + form->timeout_s * US_PER_SEC;
+	const struct question *q = &ctx->question;
+	char keys[4][QUESTION_KEY_SIZE];
 	AUTO_JSON *details = json_pack("{s:o, s:s, s:b, s:{s:s, s:s, s:s}}", "pause_timeout", json_time(until), "pause_key",
-	                               PAUSE_KEY, "pause_reschedule", 0, "run_input_keyset", "schema", SCHEMA_KEY,
-	                               "description", DESCRIPTION_KEY, "response", RESPONSE_KEY);
+	                               question_pause_key(q, keys[0]), "pause_reschedule", 0, "run_input_keyset",
+	                               "schema", question_input_key(q, "schema", keys[1]),
+	                               "description", question_input_key(q, "description", keys[2]),
+	                               "response", question_input_key(q, "response", keys[3]));
 	flow_log(ctx, LOG_LEVEL_INFO, "waiting for an approval until %s: open this run and choose Resume",
 	         time_format_human(until, buf));
 	int rc = propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .details = details}, &answer,
 	                 &err);
 	if (rc != 0)
-		return flow_halted(ctx) ? flow_halt(ctx, "nothing was done") : flow_fail(ctx, &err);
+		return rc == ERR_INVALID ? flow_fail(ctx, &err) : flow_halt(ctx, "nothing was done");
 
 	bool paused = answer.status == STATE_ACCEPT;
 	(void)error_set(&err, ERR_CONFLICT, "the server refuses to pause the run: %s",
 	                answer.reason != NULL ? answer.reason : "no reason given");
 	state_answer_release(&answer);
-	return paused ? FLOW_PARKED : flow_fail(ctx, &err);
+	if (paused)
+		return FLOW_PARKED;
+
+	/* The answer to a first try was lost, and the run was resumed before the second: it was asked all the same. */
+	struct question now;
+	if (question_read(ctx->prefect, &ctx->run, &now, NULL) == 0 && now.asked)
+		return FLOW_LEFT;
+	return flow_fail(ctx, &err);
 }
 
 int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_description, struct error *err)
 {
 	AUTO_JSON *description = NULL;
 	AUTO_JSON *answer = NULL;
+	char key[QUESTION_KEY_SIZE];
 
-	int rc = run_input_read(ctx->prefect, ctx->run.id, RESPONSE_KEY, &answer, err);
+	int rc = run_input_read(ctx->prefect, ctx->run.id, question_input_key(&ctx->question, "response", key), &answer, err);
 	if (rc != 0)
 		return rc;
 	if (ret_description != NULL) {
-		rc = run_input_read(ctx->prefect, ctx->run.id, DESCRIPTION_KEY, &description, err);
+		rc = run_input_read(ctx->prefect, ctx->run.id, question_input_key(&ctx->question, "description", key), &description,
+		                    err);
 		if (rc != 0 && rc != ERR_NOT_FOUND)
 			return rc;
 		*ret_description = text_dup(json_string_value(description));

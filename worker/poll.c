@@ -6,17 +6,20 @@
 static int note_runs(struct worker *worker, struct prefect *prefect, const struct flow_run *runs, size_t count,
                      struct error *err)
 {
+	int first = 0;
+
 	for (size_t i = 0; i < count; i++) {
-		const struct flow_spec *flow;
+		struct error one;
+		const struct flow_spec *flow = NULL;
 		time_us due = runs[i].next_scheduled_start != 0 ? runs[i].next_scheduled_start : runs[i].expected_start;
 
-		int rc = worker_find_flow(worker, prefect, runs[i].flow_id, &flow, err);
-		if (rc != 0)
-			return rc;
-		if (flow != NULL && registry_add(&worker->registry, runs[i].id, RUN_DUE, /* ours= */ false, due))
+		int rc = worker_find_flow(worker, prefect, runs[i].flow_id, &flow, &one);
+		if (rc != 0 && first == 0)
+			first = error_set(err, rc, "%s", one.text);
+		if (rc == 0 && flow != NULL && registry_add(&worker->registry, runs[i].id, RUN_DUE, /* ours= */ false, due))
 			log_debug("%s (%s): fetched", runs[i].name, runs[i].id);
 	}
-	return 0;
+	return first;
 }
 
 static int poll_once(struct worker *worker, struct prefect *prefect, struct error *err)

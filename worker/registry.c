@@ -67,6 +67,7 @@ bool registry_add(struct registry *registry, const char *id, enum run_phase phas
 		struct run *run = &registry->runs[registry->count++];
 		*run = (struct run){.phase = phase, .ours = ours, .due = due};
 		memcpy(run->id, id, UUID_SIZE);
+		uuid_make(run->claim);
 		announce(registry);
 	}
 	unlock(registry);

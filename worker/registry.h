@@ -22,6 +22,7 @@ struct run {
 	char id[UUID_SIZE];
 	enum run_phase phase;
 	bool ours;   /* Pending, Running or Paused by our doing: no claim is needed */
+	char claim[UUID_SIZE]; /* transition id of our claim: by it we know a Pending that is ours although the answer was lost */
 	time_us due; /* by the server's clock; of DUE runs */
 };
 

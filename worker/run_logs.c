@@ -11,6 +11,7 @@
 
 #define LOGGER_NAME "prefect.flow_runs.janitor"
 #define LAST_BUDGET_MS 3000
+#define TROUBLE_WAIT_MS 5000
 
 void run_logs_init(struct run_logs *logs, const struct http_settings *http, struct server_clock *clock)
 {
@@ -94,24 +95,56 @@ static void put_back(struct run_logs *logs, json_t *batch)
 	(void)pthread_mutex_unlock(&logs->lock);
 }
 
+/* Refused as it is, also the next time: too large, or not what the server takes. */
+static bool is_refused(int rc, const struct error *err)
+{
+	return rc == ERR_INVALID || (rc == ERR_HTTP && err->http_status >= 400 && err->http_status < 500);
+}
+
+/* Sends a refused batch line by line, and leaves out the lines at fault. */
+static int send_lines(struct prefect *prefect, json_t *batch, struct error *err)
+{
+	size_t i;
+	json_t *line;
+
+	json_array_foreach(batch, i, line)
+	{
+		AUTO_JSON *one = json_pack("[O]", line);
+		int rc = run_log_send(prefect, one, err);
+
+		if (is_refused(rc, err))
+			log_warning("the server refuses a log line, skipping it: %s", err->text);
+		else if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
 /* Sends one batch. False where it has to be sent again. */
 static bool send_batch(struct prefect *prefect, json_t *batch, bool *trouble)
 {
-	struct error err;
+	struct error err = {0};
 
 	int rc = prefect != NULL ? run_log_send(prefect, batch, &err) : error_nomem(&err);
-	if (rc == 0) {
-		*trouble = false;
-		return true;
-	}
-	if (rc == ERR_INVALID) {
-		log_warning("the server refuses log lines, skipping %zu: %s", json_array_size(batch), err.text);
-		return true;
-	}
-	if (!*trouble)
+	if (is_refused(rc, &err))
+		rc = send_lines(prefect, batch, &err);
+	if (rc != 0 && !*trouble)
 		log_warning("run logs cannot be sent, keeping them: %s", err.text);
-	*trouble = true;
-	return false;
+	*trouble = rc != 0;
+	return rc == 0;
+}
+
+/* Waits before the next try, or until the end. */
+static void wait_after_trouble(struct run_logs *logs)
+{
+	struct timespec deadline;
+
+	cond_deadline(wait_jitter(TROUBLE_WAIT_MS), &deadline);
+	(void)pthread_mutex_lock(&logs->lock);
+	while (!logs->ending)
+		if (pthread_cond_timedwait(&logs->filled, &logs->lock, &deadline) == ETIMEDOUT)
+			break;
+	(void)pthread_mutex_unlock(&logs->lock);
 }
 
 void *run_logs_thread(void *arg)
@@ -143,6 +176,7 @@ void *run_logs_thread(void *arg)
 			break;
 		}
 		put_back(logs, batch);
+		wait_after_trouble(logs);
 	}
 	prefect_free(prefect);
 	return NULL;

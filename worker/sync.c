@@ -173,11 +173,14 @@ int sync_take_over(struct worker *worker, struct prefect *prefect, bool restarte
 		rc = flow_run_filter(prefect, &query, &found, &count, err);
 		if (rc != 0)
 			break;
-		for (size_t i = 0; i < count && rc == 0; i++)
-			rc = look_at(&t, &found[i], err);
+		for (size_t i = 0; i < count; i++) {
+			struct error one;
+			if (look_at(&t, &found[i], &one) != 0)
+				log_warning("%s (%s): cannot be taken over yet: %s", found[i].name, found[i].id, one.text);
+		}
 		flow_runs_release(found, count);
 		query.offset += (int64_t)count;
-	} while (rc == 0 && count > 0);
+	} while (count > 0 && !stop_asked(&worker->stop));
 	json_decref(t.online);
 	return rc;
 }

@@ -14,13 +14,21 @@
  * deleted before a pause in the middle of a deletion stays deleted; without an answer nothing ever was. */
 static int tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
 {
-	AUTO_JSON *answer = NULL;
+	AUTO_JSON *inputs = NULL;
+	bool answered = false;
+	size_t i;
+	json_t *input;
 
-	int rc = run_input_read(prefect, run->id, "paused-1-response", &answer, err);
-	if (rc != 0 && rc != ERR_NOT_FOUND && rc != ERR_DECODE)
+	int rc = run_input_list(prefect, run->id, "paused-", &inputs, err);
+	if (rc != 0)
 		return rc;
-	const char *what = rc == ERR_NOT_FOUND ? "the run ended while it waited for an approval: nothing was deleted"
-	                                       : "the run ended while it was paused: nothing was deleted since";
+	json_array_foreach(inputs, i, input)
+	{
+		const char *key = json_string_value(json_object_get(input, "key"));
+		answered = answered || (key != NULL && strstr(key, "-response") != NULL);
+	}
+	const char *what = answered ? "the run ended while it was paused: nothing was deleted since"
+	                            : "the run ended while it waited for an approval: nothing was deleted";
 	log_info("%s (%s): %s: %s", run->name, run->id, run->state_name != NULL ? run->state_name : "?", what);
 	run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING, what);
 	registry_drop(&worker->registry, run->id);
@@ -76,8 +84,13 @@ static int look_for_changes(struct worker *worker, struct prefect *prefect, char
 	int rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter}, &runs, &changed, err);
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; rc == 0 && i < changed; i++)
-		rc = on_change(worker, prefect, &runs[i], err);
+	/* One run that cannot be dealt with must not keep the others waiting. */
+	for (size_t i = 0; i < changed; i++) {
+		struct error one;
+		int failed = on_change(worker, prefect, &runs[i], &one);
+		if (failed != 0 && rc == 0)
+			rc = error_set(err, failed, "flow run %s: %s", runs[i].id, one.text);
+	}
 	flow_runs_release(runs, changed);
 	return rc;
 }
@@ -114,14 +127,19 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 	int rc = 0;
 
 	*ret_requests = 0;
-	while (rc == 0 && from != SIZE_MAX) {
+	while (from != SIZE_MAX) {
+		struct error one;
 		size_t count = registry_parked(&worker->registry, &from, ids, PREFECT_PAGE_MAX);
 		if (count == 0)
 			break;
 		++*ret_requests;
-		rc = look_for_changes(worker, prefect, ids, count, err);
-		if (rc == 0 && count_too)
-			rc = look_for_deleted(worker, prefect, ids, count, err);
+		int failed = look_for_changes(worker, prefect, ids, count, &one);
+		if (failed == 0 && count_too)
+			failed = look_for_deleted(worker, prefect, ids, count, &one);
+		if (failed != 0 && rc == 0)
+			rc = error_set(err, failed, "%s", one.text);
+		if (failed == ERR_STOPPED)
+			break;
 	}
 	return rc;
 }

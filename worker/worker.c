@@ -9,6 +9,8 @@
 #define SERVICE_RETRY_BUDGET_MS 1500
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 60000
+/* About four minutes. */
+#define DOUBTFUL_TRIES 8
 /* A wrong password is not cured by asking often. */
 #define RETRY_AUTH_MS 30000
 
@@ -90,14 +92,21 @@ int worker_find_flow(struct worker *worker, struct prefect *prefect, const char 
 
 bool worker_is_passing(const struct error *err)
 {
-	return err->code == ERR_TRANSPORT || err->code == ERR_BUSY || err->code == ERR_AUTH;
+	return err->code == ERR_TRANSPORT || err->code == ERR_BUSY || err->code == ERR_AUTH || err->code == ERR_NO_ROUTE;
+}
+
+/* A server error, or something that is not Prefect's answer: it may pass, as when a proxy restarts, or it may not. */
+static bool is_doubtful(const struct error *err)
+{
+	return err->code == ERR_DECODE || (err->code == ERR_HTTP && err->http_status >= 500);
 }
 
 bool worker_retry(struct worker *worker, const char *what, const struct error *err, int *tries)
 {
 	int64_t wait = RETRY_FIRST_MS;
 
-	if (!worker_is_passing(err) || stop_asked(&worker->stop))
+	bool may_help = worker_is_passing(err) || (is_doubtful(err) && *tries < DOUBTFUL_TRIES);
+	if (!may_help || stop_asked(&worker->stop))
 		return false;
 	for (int i = 0; i < *tries && wait < RETRY_MAX_MS; i++)
 		wait *= 2;

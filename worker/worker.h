@@ -15,6 +15,7 @@
 #include "client/prefect/work_pool.h"
 #include "flows/flow.h"
 #include "worker/ownership.h"
+#include "worker/question.h"
 #include "worker/registry.h"
 #include "worker/run_logs.h"
 #include "worker/settings.h"
@@ -57,7 +58,7 @@ int worker_find_flow(struct worker *worker, struct prefect *prefect, const char 
 
 /* The wait between two tries of something that failed with @err: longer each time, up to a minute; slower
  * still where a setting is wrong. *tries counts them; says so at the first one. False where trying again cannot
- * help, or the worker is asked to stop. */
+ * help (an answer that makes no sense is given some minutes), or the worker is asked to stop. */
 bool worker_retry(struct worker *worker, const char *what, const struct error *err, int *tries);
 /* True for the errors that a later try can cure. */
 bool worker_is_passing(const struct error *err);
@@ -85,9 +86,10 @@ void executor_join(struct worker *worker, bool all);
 /* --- flow context (the worker's side of flow.h) --------------------------------------------------------- */
 
 /* @run is taken over: the context releases it. @prefect, @job_variables (of the deployment, may be NULL) and @template
- * (of the pool, may be NULL) are borrowed. NULL without memory. */
+ * (of the pool, may be NULL) are borrowed; @question is copied. NULL without memory. */
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
-                              const json_t *job_variables, const json_t *template);
+                              const json_t *job_variables, const json_t *template,
+                              const struct question *question);
 void flow_ctx_free(struct flow_ctx *ctx);
 
 #endif

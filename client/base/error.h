@@ -20,11 +20,12 @@ enum err {
 	ERR_TRANSPORT = -5, /* no whole answer: refused, cut off, timed out, too large */
 	ERR_HTTP = -6,      /* an HTTP status that the caller did not expect */
 	ERR_AUTH = -7,      /* 401 or 403 */
-	ERR_NOT_FOUND = -8, /* 404 or 405 */
+	ERR_NOT_FOUND = -8, /* the server says that the object does not exist */
 	ERR_CONFLICT = -9,  /* 409 */
 	ERR_INVALID = -10,  /* 400 or 422: the server refuses the request as it is */
 	ERR_BUSY = -11,     /* 408, 425, 429, 502, 503 or 504 until the time budget was spent */
 	ERR_STOPPED = -12,  /* this process is shutting down */
+	ERR_NO_ROUTE = -13, /* there is no such path on the server, or no Prefect API answers there */
 };
 
 struct error {

@@ -6,11 +6,41 @@
 
 #include "client/base/text.h"
 
+#define READ_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
+
+/* Reals that were written as integers, back to integers where they are exact. */
+static json_t *restore_integers(json_t *value)
+{
+	const char *key;
+	json_t *member;
+	size_t i;
+	double real = json_real_value(value);
+
+	if (json_is_real(value) && real == (double)(int64_t)real && real > -9e15 && real < 9e15)
+		return json_integer((json_int_t)real);
+	json_object_foreach(value, key, member)
+		(void)json_object_set_new(value, key, restore_integers(member));
+	json_array_foreach(value, i, member)
+		(void)json_array_set_new(value, i, restore_integers(member));
+	return json_incref(value);
+}
+
+/* Integers of 2^63 and more, which a run's parameters may hold, are read as reals: nothing here counts that far, and
+ * one such run must not make all others unreadable. */
+static json_t *read_large_integers(const char *data, size_t len, json_error_t *parse)
+{
+	AUTO_JSON *json = json_loadb(data, len, READ_FLAGS | JSON_DECODE_INT_AS_REAL, parse);
+
+	return json != NULL ? restore_integers(json) : NULL;
+}
+
 int json_read(const char *data, size_t len, json_t **ret_json, struct error *err)
 {
 	json_error_t parse;
-	json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &parse);
+	json_t *json = json_loadb(data, len, READ_FLAGS, &parse);
 
+	if (json == NULL && json_error_code(&parse) == json_error_numeric_overflow)
+		json = read_large_integers(data, len, &parse);
 	if (json == NULL) {
 		if (json_error_code(&parse) == json_error_out_of_memory)
 			return error_nomem(err);

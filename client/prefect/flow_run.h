@@ -66,9 +66,10 @@ int flow_run_set_pid(struct prefect *prefect, const char *id, const char *pid, s
 /* DELETE /flow_runs/{id}. ERR_NOT_FOUND where it is gone already. */
 int flow_run_delete(struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
 
-/* POST /flow_runs/bulk_delete (since 3.6): deletes up to @limit runs that match the filter, in one
- * transaction, and returns how many. What matched and what was deleted are the same moment.
- * ERR_NOT_FOUND: this server does not have it. ERR_INVALID: where the limit was too large,
+/* POST /flow_runs/bulk_delete (since 3.6): finds and deletes up to @limit runs that match the filter, in one
+ * transaction, and returns how many. On SQLite nothing can come between the two; on PostgreSQL (READ COMMITTED) a run
+ * that changes in those milliseconds is still deleted.
+ * ERR_NO_ROUTE: this server does not have it. ERR_INVALID: where the limit was too large,
  * @ret_max is set to the largest that the server takes, else to 0.
  * @ret_ambiguous: the call failed, but runs may have been deleted (also true for a success after a
  * try whose answer was lost). */

@@ -113,12 +113,21 @@ static int status_code(int status)
 		return ERR_AUTH;
 	case 404:
 	case 405:
-		return ERR_NOT_FOUND;
+		return ERR_NO_ROUTE;
 	case 409:
 		return ERR_CONFLICT;
 	default:
 		return http_retry_status(status) != HTTP_RETRY_NEVER && status != 500 ? ERR_BUSY : ERR_HTTP;
 	}
+}
+
+/* Does Prefect itself say that the object is not there? A path that does not exist is "Not Found" without more. */
+static bool is_object_missing(const json_t *body)
+{
+	const char *detail = json_string_value(json_object_get(body, "detail"));
+
+	return (detail != NULL && strcmp(detail, "Not Found") != 0) ||
+	       json_is_string(json_object_get(body, "exception_message"));
 }
 
 static int status_error(const char *method, const char *path, const struct http_answer *answer,
@@ -130,6 +139,8 @@ static int status_error(const char *method, const char *path, const struct http_
 
 	if (json_read(answer->body, answer->len, &body, NULL) == 0)
 		explain(body, &words);
+	if (answer->status == 404 && is_object_missing(body))
+		code = ERR_NOT_FOUND;
 	if (ret_refusal != NULL && body != NULL)
 		*ret_refusal = json_incref(body);
 	(void)error_set(err, code, "%s %s: HTTP %d%s%s%s", method, path, answer->status, words.len > 0 ? ", " : "",
@@ -137,6 +148,9 @@ static int status_error(const char *method, const char *path, const struct http_
 	                code == ERR_AUTH ? "; check PREFECT_API_AUTH_STRING, PREFECT_API_KEY and "
 	                                   "PREFECT_CLIENT_CUSTOM_HEADERS"
 	                                 : "");
+	if (code == ERR_NO_ROUTE)
+		(void)error_set(err, code, "%s %s: HTTP %d; is PREFECT_API_URL the address of the API (it ends in /api)?", method,
+		                path, answer->status);
 	if (answer->status >= 300 && answer->status < 400)
 		(void)error_set(err, code, "%s %s: HTTP %d redirects; set PREFECT_API_URL to the address that "
 		                "answers by itself", method, path, answer->status);
@@ -210,7 +224,8 @@ static int read_answer(const struct prefect_request *request, const struct http_
 	if (rc == ERR_DECODE) {
 		char start[60];
 		text_clean(start, sizeof start, answer->body, answer->len);
-		rc = error_set(err, rc, "%s %s: the answer is not JSON but '%s'; is PREFECT_API_URL the address of "
+		/* A page is not Prefect's: a proxy answers in its place, maybe only for a while. */
+		rc = error_set(err, start[0] == '<' ? ERR_NO_ROUTE : rc, "%s %s: the answer is not JSON but '%s'; is PREFECT_API_URL the address of "
 		               "the API (it ends in /api)?", request->method, path, start);
 	}
 	return rc;

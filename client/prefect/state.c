@@ -57,6 +57,28 @@ void state_release(struct state *state)
 	*state = (struct state){0};
 }
 
+void states_release(struct state *states, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		state_release(&states[i]);
+	free(states);
+}
+
+int state_history(struct prefect *prefect, const char *flow_run_id, struct state **ret_states, size_t *ret_count,
+                  struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+	void *states;
+
+	int rc = prefect_get(prefect, &answer, err, "/flow_run_states/?flow_run_id=%s", flow_run_id);
+	if (rc == 0)
+		rc = json_decode_list(answer, STATE_FIELDS, sizeof(struct state), &states, ret_count, err);
+	if (rc != 0)
+		return error_prefix(err, rc, "the states of the run");
+	*ret_states = states;
+	return 0;
+}
+
 void state_answer_release(struct state_answer *answer)
 {
 	state_release(&answer->state);

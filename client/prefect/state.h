@@ -43,6 +43,12 @@ void state_release(struct state *state);
 
 #define STATE_MESSAGE_MAX 1000
 
+/* Every state that the run has been in, in no certain order: GET /flow_run_states/?flow_run_id=. Release with
+ * states_release(). */
+int state_history(struct prefect *prefect, const char *flow_run_id, struct state **ret_states, size_t *ret_count,
+                  struct error *err) MUST_CHECK;
+void states_release(struct state *states, size_t count);
+
 struct state_proposal {
 	enum state_type type;
 	const char *name;    /* shown in the UI as the badge */

@@ -14,7 +14,7 @@
 
 EMBED_DECLARE(flows_database_cleanup_approval_schema_json);
 
-static int make_form(struct flow_ctx *ctx, const struct plan *plan, bool dry_run, char **ret_markdown,
+static int make_form(struct flow_ctx *ctx, const struct plan *plan, char **ret_markdown,
                      json_t **ret_schema, struct error *err)
 {
 	struct preview preview;
@@ -22,7 +22,7 @@ static int make_form(struct flow_ctx *ctx, const struct plan *plan, bool dry_run
 	int rc = preview_collect(flow_api(ctx), plan, &preview, err);
 	if (rc != 0)
 		return rc;
-	char *markdown = preview_markdown(&preview, plan, dry_run);
+	char *markdown = preview_markdown(&preview, plan);
 	preview_release(&preview);
 	if (markdown == NULL)
 		return error_nomem(err);
@@ -36,13 +36,13 @@ static int make_form(struct flow_ctx *ctx, const struct plan *plan, bool dry_run
 	return rc;
 }
 
-enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, bool dry_run)
+enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan)
 {
 	AUTO_FREE char *markdown = NULL;
 	AUTO_JSON *schema = NULL;
 	struct error err;
 
-	while (make_form(ctx, plan, dry_run, &markdown, &schema, &err) != 0)
+	while (make_form(ctx, plan, &markdown, &schema, &err) != 0)
 		if (!flow_retry(ctx, &err))
 			return flow_halted(ctx) ? flow_halt(ctx, "nothing was deleted") : flow_fail(ctx, &err);
 	flow_recovered(ctx);
@@ -87,6 +87,8 @@ int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision
 	AUTO_FREE char *description = NULL;
 
 	int rc = flow_answer(ctx, &answer, &description, err);
+	if (rc == ERR_DECODE) /* stored, but not readable: no plain yes */
+		return decide(false, "the submitted input cannot be read", ret_decision, err);
 	if (rc != 0 && rc != ERR_NOT_FOUND)
 		return rc;
 	return approval_judge(answer, description, plan, ret_decision, err);

@@ -12,7 +12,7 @@ struct decision {
 };
 
 /* Shows the preview and sets the run to Paused; the body returns what this returns. */
-enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, bool dry_run);
+enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan);
 
 /* Reads the decision that was submitted for @plan. */
 int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision,

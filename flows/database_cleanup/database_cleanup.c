@@ -89,13 +89,13 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, const struct plan 
 {
 	char span[TIME_TEXT_SIZE];
 	AUTO_TEXT message = {.max = 600};
-	bool failed = result->deleted == 0 && result->failed > 0;
+	bool failed = result->deleted == 0 && result->left > 0;
 
 	text_addf(&message, "deleted %" PRId64 " of %" PRId64 " flow runs", result->deleted, plan->total);
 	if (result->failed > 0)
 		text_addf(&message, "; %" PRId64 " could not be deleted (see the log)", result->failed);
 	if (result->given_up)
-		text_addf(&message, "; gave up after %" PRId64 " refusals, the rest was not tried", result->failed);
+		text_addf(&message, "; given up: the server refused one deletion after the other");
 	if (result->left > result->failed && !result->given_up)
 		text_addf(&message, "; %" PRId64 " are left without a reason given", result->left - result->failed);
 	if (result->gone > 0)
@@ -168,7 +168,7 @@ static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct p
 
 	if (!decision.approved)
 		outcome = finish_rejected(ctx, &decision);
-	else if (policy->dry_run)
+	else if (plan.dry_run || policy->dry_run) /* what was shown holds; parameters that were changed since only narrow it */
 		outcome = finish_dry_run(ctx, &plan);
 	else
 		outcome = delete_plan(ctx, policy, &plan, &decision);
@@ -194,7 +194,7 @@ static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy 
 		outcome = flow_finish(ctx, STATE_COMPLETED, "no flow runs match, " NOTHING_DELETED,
 		                      json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
 	else
-		outcome = approval_ask(ctx, &plan, policy->dry_run);
+		outcome = approval_ask(ctx, &plan);
 	plan_release(&plan);
 	return outcome;
 }

@@ -14,6 +14,8 @@
 #define PAUSE_DEFAULT_MS 100
 #define PAUSE_MAX_MS 600000
 
+/* Each try of a call is itself repeated for some seconds (http.h), and waits longer than the one before. */
+#define TRIES_OF_A_CALL 5
 /* So many refusals one after the other are not the fault of single runs any more. */
 #define REFUSALS_IN_A_ROW 25
 #define REFUSALS_MAX 1000
@@ -30,8 +32,10 @@ struct deletion {
 	const struct plan *plan;
 	int batch_size;
 	int64_t pause_ms;
-	int call_limit;         /* runs a bulk_delete may take: learned from the server */
+	int call_max;           /* runs a bulk_delete may take: learned from the server */
+	int call_limit;         /* runs it takes now: fewer after an answer that never came */
 	bool single;            /* this server has no bulk_delete */
+	bool bulk_seen;         /* it has: a 404 now is somebody else's */
 	bool uncertain;         /* an answer was lost: count instead of adding up */
 	int64_t matched;        /* runs that matched when this start of the body began to delete */
 	int64_t begun;          /* the same when the first start of the body began */
@@ -51,13 +55,23 @@ enum call {
 	CALL_HALT,    /* the body has to stop */
 };
 
-static enum call call_result(struct deletion *d, int rc, const struct error *err, bool *ret_again)
+/* What the server did not take, and will not take the next time. */
+static bool is_refusal(int rc)
+{
+	return rc == ERR_HTTP || rc == ERR_INVALID || rc == ERR_CONFLICT || rc == ERR_DECODE || rc == ERR_NOT_FOUND;
+}
+
+/* What to make of the answer @rc to the @tries-th try of a call. *ret_again: try it once more. */
+static enum call call_result(struct deletion *d, int rc, int tries, const struct error *err, bool *ret_again)
 {
 	*ret_again = false;
 	if (rc == 0) {
 		flow_recovered(d->ctx);
 		return CALL_OK;
 	}
+	/* Five times no, while the server answers everything else: it is this call, not the server. */
+	if (is_refusal(rc) || tries > TRIES_OF_A_CALL)
+		return CALL_REFUSED;
 	*ret_again = flow_retry(d->ctx, err);
 	return flow_halted(d->ctx) ? CALL_HALT : CALL_REFUSED;
 }
@@ -87,11 +101,9 @@ static void note_refused(struct deletion *d, const char *id, const struct error 
 static enum call delete_many(struct deletion *d, const json_t *filter, int limit, int64_t *ret_deleted,
                              struct error *err)
 {
-	enum call result = CALL_REFUSED;
-	bool again;
-
-	do {
+	for (int tries = 1;; tries++) {
 		bool ambiguous;
+		bool again;
 		int most;
 		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, limit < d->call_limit ? limit : d->call_limit,
 		                              ret_deleted, &most, &ambiguous, err);
@@ -99,17 +111,23 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		d->uncertain = d->uncertain || ambiguous;
 		if (rc == ERR_INVALID && most > 0 && most < d->call_limit) {
 			flow_log(d->ctx, LOG_LEVEL_DEBUG, "the server deletes at most %d flow runs a call", most);
-			d->call_limit = most;
-			again = true;
+			d->call_limit = d->call_max = most;
 			continue;
 		}
-		if (rc == ERR_TRANSPORT && ambiguous && d->call_limit > 1)
-			d->call_limit = (d->call_limit + 1) / 2; /* maybe it was too much for one answer */
-		if (rc == ERR_NOT_FOUND)
+		if (rc == ERR_NO_ROUTE && !d->bulk_seen) {
 			d->single = true;
-		result = call_result(d, rc, err, &again);
-	} while (again);
-	return result;
+			return CALL_REFUSED;
+		}
+		if (rc == 0) {
+			d->bulk_seen = true;
+			d->call_limit = 2 * d->call_limit < d->call_max ? 2 * d->call_limit : d->call_max;
+		} else if (rc == ERR_TRANSPORT && ambiguous && d->call_limit > 1) {
+			d->call_limit = (d->call_limit + 1) / 2; /* maybe it was too much for one answer */
+		}
+		enum call result = call_result(d, rc, tries, err, &again);
+		if (!again)
+			return result;
+	}
 }
 
 /* Ids of up to @limit runs that match the slice, as an array; in the order in which bulk_delete takes them. */
@@ -119,16 +137,16 @@ static enum call read_ids(struct deletion *d, const struct slice *slice, int lim
 	struct flow_run *runs = NULL;
 	size_t count = 0;
 	enum call result = CALL_REFUSED;
-	bool again;
+	bool again = true;
 
-	do {
+	for (int tries = 1; again; tries++) {
 		int rc = filter == NULL ? error_nomem(err)
 		                        : flow_run_filter(flow_api(d->ctx),
 		                                          &(struct flow_run_query){
 													  .flow_runs = filter, .sort = "ID_DESC", .limit = limit},
 		                                          &runs, &count, err);
-		result = call_result(d, rc, err, &again);
-	} while (again);
+		result = call_result(d, rc, tries, err, &again);
+	}
 	if (result != CALL_OK)
 		return result;
 
@@ -199,10 +217,11 @@ static bool narrow_down(struct deletion *d, const struct slice *slice, int limit
 	if (result == CALL_HALT)
 		return false;
 
-	size_t before = json_array_size(d->failed_ids);
+	size_t failed = json_array_size(d->failed_ids);
+	int64_t deleted = d->acknowledged;
 	bool go_on = delete_ids(d, slice, ids, 0, json_array_size(ids));
 	/* Refused together but not one by one: nothing to leave out, so this must not repeat for ever. */
-	if (json_array_size(d->failed_ids) == before && json_array_size(ids) == 0)
+	if (json_array_size(d->failed_ids) == failed && d->acknowledged == deleted)
 		d->refusals_in_a_row++;
 	json_decref(ids);
 	return go_on;
@@ -215,14 +234,14 @@ static enum call still_in_slice(struct deletion *d, const struct slice *slice, j
 	AUTO_JSON *filter = slice_filter_ids(slice, ids, /* only= */ true);
 	int64_t count = 0;
 	enum call result = CALL_REFUSED;
-	bool again;
+	bool again = true;
 
-	do {
+	for (int tries = 1; again; tries++) {
 		int rc = filter == NULL ? error_nomem(err)
 		                        : flow_run_count(flow_api(d->ctx), &(struct flow_run_query){.flow_runs = filter}, &count,
 		                                         err);
-		result = call_result(d, rc, err, &again);
-	} while (again);
+		result = call_result(d, rc, tries, err, &again);
+	}
 	*ret_in = count == 1;
 	return result;
 }
@@ -238,17 +257,18 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 	if (result == CALL_OK && !in_slice)
 		return true; /* gone, or run again: the count at the end shows it */
 
-	while (result == CALL_OK) {
+	for (int tries = 1; result == CALL_OK; tries++) {
 		int rc = flow_run_delete(flow_api(d->ctx), json_string_value(id), &err);
 
 		if (rc == ERR_NOT_FOUND)
 			rc = 0; /* gone is what was wanted */
-		result = call_result(d, rc, &err, &again);
+		result = call_result(d, rc, tries, &err, &again);
 		if (result == CALL_OK) {
 			note_deleted(d, 1);
 			return true;
 		}
-		result = again ? CALL_OK : result;
+		if (again)
+			result = CALL_OK;
 	}
 	if (result == CALL_HALT)
 		return false;
@@ -293,6 +313,7 @@ static bool delete_some(struct deletion *d, const struct slice *slice, int limit
 	struct error err;
 	int64_t deleted = 0;
 
+	(void)error_nomem(&err);
 	*ret_empty = false;
 	if (d->single)
 		return delete_page(d, slice, limit, ret_empty);
@@ -407,8 +428,9 @@ static bool begin(struct deletion *d, int *ret_rc, struct error *err)
 	}
 	flow_recovered(d->ctx);
 	if (d->begun < d->matched || d->begun > d->plan->total) {
-		*ret_rc = error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' says %" PRId64 " flow runs, which cannot be",
-		                    d->begun);
+		*ret_rc = error_set(err, ERR_CONFLICT, "%" PRId64 " flow runs match the plan now, but it was approved for %" PRId64
+		                    ": somebody changed the states of old runs meanwhile; start a new run",
+		                    d->matched > d->begun ? d->matched : d->begun, d->plan->total);
 		return false;
 	}
 	return true;
@@ -441,6 +463,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 		.plan = plan,
 		.batch_size = batch_size,
 		.pause_ms = flow_job_variable(ctx, PAUSE_VARIABLE, PAUSE_DEFAULT_MS, 0, PAUSE_MAX_MS),
+		.call_max = batch_size,
 		.call_limit = batch_size,
 		.failed_ids = failed_ids,
 		.started_ms = clock_mono_ms(),

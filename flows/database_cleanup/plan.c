@@ -43,12 +43,13 @@ void plan_release(struct plan *plan)
 }
 
 /* Times, states and filters; the counts stay 0. */
-static int plan_build(time_us planned_at, time_us cutoff, json_t *states, const char *retention, struct plan *ret_plan,
-                      struct error *err)
+static int plan_build(time_us planned_at, time_us cutoff, json_t *states, const char *retention, bool dry_run,
+                      struct plan *ret_plan, struct error *err)
 {
 	struct plan plan = {
 		.planned_at = planned_at,
 		.cutoff = cutoff,
+		.dry_run = dry_run,
 		.states = json_incref(states),
 		.retention = text_dup(retention),
 		.slice_count = PLAN_SLICES_MAX,
@@ -74,9 +75,9 @@ json_t *plan_encode(const struct plan *plan)
 			json_decref(slices);
 			return NULL;
 		}
-	return json_pack("{s:i, s:o, s:o, s:s, s:O, s:o}", "version", PLAN_VERSION, "planned_at",
+	return json_pack("{s:i, s:o, s:o, s:s, s:O, s:b, s:o}", "version", PLAN_VERSION, "planned_at",
 	                 json_time(plan->planned_at), "cutoff", json_time(plan->cutoff), "retention_period",
-	                 plan->retention, "states", plan->states, "slices", slices);
+	                 plan->retention, "states", plan->states, "dry_run", plan->dry_run, "slices", slices);
 }
 
 static int plan_digest(struct plan *plan, struct error *err)
@@ -104,7 +105,8 @@ int plan_make(struct prefect *prefect, const struct policy *policy, time_us plan
 		return error_set(err, ERR_INVALID, "config.retention_period: '%s' before now is before the year 1; nothing can "
 		                 "be that old", policy->retention);
 
-	int rc = plan_build(planned_at, planned_at - policy->retention_us, policy->states, policy->retention, &plan, err);
+	int rc = plan_build(planned_at, planned_at - policy->retention_us, policy->states, policy->retention,
+	                    policy->dry_run, &plan, err);
 	if (rc != 0)
 		return rc;
 
@@ -127,6 +129,7 @@ struct stored_plan {
 	time_us planned_at;
 	time_us cutoff;
 	char *retention;
+	bool dry_run;
 	json_t *states;
 	json_t *slices;
 };
@@ -135,6 +138,7 @@ static const struct json_field stored_fields[] = {
 	{"planned_at", JSON_KIND_TIME, offsetof(struct stored_plan, planned_at), true, NULL},
 	{"cutoff", JSON_KIND_TIME, offsetof(struct stored_plan, cutoff), true, NULL},
 	{"retention_period", JSON_KIND_TEXT, offsetof(struct stored_plan, retention), true, NULL},
+	{"dry_run", JSON_KIND_BOOL, offsetof(struct stored_plan, dry_run), true, NULL},
 	{"states", JSON_KIND_ANY, offsetof(struct stored_plan, states), true, NULL},
 	{"slices", JSON_KIND_ANY, offsetof(struct stored_plan, slices), true, NULL},
 };
@@ -168,7 +172,7 @@ int plan_decode(const json_t *json, struct plan *ret_plan, struct error *err)
 	if (rc != 0)
 		return error_prefix(err, rc, "the stored plan (input '" PLAN_KEY "')");
 
-	rc = plan_build(stored.planned_at, stored.cutoff, stored.states, stored.retention, &plan, err);
+	rc = plan_build(stored.planned_at, stored.cutoff, stored.states, stored.retention, stored.dry_run, &plan, err);
 	if (rc == 0) {
 		rc = take_counts(json, stored.slices, &plan, err);
 		if (rc != 0)
@@ -202,8 +206,12 @@ json_t *slice_filter_ids(const struct slice *slice, json_t *ids, bool only)
 {
 	json_t *filter = json_copy(slice->filter);
 
-	if (ids == NULL || (!only && json_array_size(ids) == 0))
+	if (ids != NULL && !only && json_array_size(ids) == 0)
 		return filter;
+	if (ids == NULL) { /* without memory for them: never the whole slice instead */
+		json_decref(filter);
+		return NULL;
+	}
 	if (json_object_set_new(filter, "id", json_pack("{s:O}", only ? "any_" : "not_any_", ids)) != 0) {
 		json_decref(filter);
 		return NULL;

@@ -1,8 +1,13 @@
-/* The plan: what would be deleted, as a predicate over the past that cannot grow.
+/* The plan: what would be deleted, as a predicate over the past.
  *
  * Made once, stored with the run (checkpoint PLAN_KEY), shown, approved, and never changed. A slice is a
  * FlowRunFilter and the number of runs that matched it; the server applies it inside the transaction
- * that deletes, so there is no gap between check and deletion. Thread rule: no state. */
+ * that deletes (see flow_run_bulk_delete() for what that means on PostgreSQL).
+ *
+ * It cannot grow by anything that runs: what matches had ended before the plan was made. The one way in is by hand: an
+ * old run that somebody moves from one final state to another after the plan was made keeps its old end time, and
+ * Prefect's filter has no clause for the time of a state. A plan that has grown in number is refused.
+ * Thread rule: no state. */
 #ifndef FLOWS_DATABASE_CLEANUP_PLAN_H
 #define FLOWS_DATABASE_CLEANUP_PLAN_H
 
@@ -23,6 +28,7 @@ struct plan {
 	time_us cutoff;     /* planned_at minus the retention period */
 	json_t *states;     /* owned: array of state names */
 	char *retention;    /* owned: as it was written */
+	bool dry_run;       /* shown as such: approving it deletes nothing */
 	struct slice slices[PLAN_SLICES_MAX];
 	size_t slice_count;
 	int64_t total;            /* of all slices */
@@ -46,8 +52,8 @@ void plan_release(struct plan *plan);
 /* How many runs match the plan now, all slices together. */
 int plan_count(struct prefect *prefect, const struct plan *plan, int64_t *ret_count, struct error *err) MUST_CHECK;
 
-/* A new FlowRunFilter: the slice's filter, and of the ids (an array, may be NULL) only those (@only), or
- * all but those. NULL without memory. */
+/* A new FlowRunFilter: the slice's filter, and of the ids (an array) only those (@only), or all but those. NULL without
+ * memory, also for @ids. */
 json_t *slice_filter_ids(const struct slice *slice, json_t *ids, bool only);
 
 #endif

@@ -214,6 +214,9 @@ int preview_collect(struct prefect *prefect, const struct plan *plan, struct pre
 		rc = collect_flows(prefect, plan, &preview, err);
 	if (rc == 0)
 		rc = collect_runs(prefect, plan, &preview, err);
+	/* One run that cannot be read must not keep the others from being cleaned: the counts are what is approved. */
+	if (rc == ERR_HTTP || rc == ERR_DECODE)
+		rc = 0;
 	if (rc != 0) {
 		preview_release(&preview);
 		return rc;
@@ -236,14 +239,14 @@ static void add_name(struct text *t, const char *name)
 	text_add_markdown(t, name, strlen(name), NAME_MAX_BYTES);
 }
 
-static void add_head(struct text *t, const struct preview *preview, const struct plan *plan, bool dry_run)
+static void add_head(struct text *t, const struct preview *preview, const struct plan *plan)
 {
 	char buf[TIME_TEXT_SIZE];
 	size_t i;
 	json_t *state;
 
 	text_addf(t, "**Preview: %" PRId64 " flow run%s would be deleted**", plan->total, plan->total == 1 ? "" : "s");
-	text_addf(t, dry_run ? " (dry run: nothing will be deleted, whatever you decide)\n\n" : "\n\n");
+	text_addf(t, plan->dry_run ? " (dry run: nothing will be deleted, whatever you decide)\n\n" : "\n\n");
 	text_addf(t, "- Retention: ");
 	add_name(t, plan->retention);
 	text_addf(t, ", runs that started at or before %s\n- States: ", time_format_human(plan->cutoff, buf));
@@ -252,9 +255,11 @@ static void add_head(struct text *t, const struct preview *preview, const struct
 		text_addf(t, i > 0 ? ", " : "");
 		add_name(t, json_string_value(state));
 	}
-	text_addf(t, "\n- Oldest: %s\n", time_format_human(preview->oldest, buf));
-	text_addf(t, "- Newest: %s\n", time_format_human(preview->newest, buf));
-	text_addf(t, "- With them go their task runs, states, inputs and logs\n\n");
+	if (preview->run_count > 0 && preview->newest != 0) {
+		text_addf(t, "\n- Oldest: %s", time_format_human(preview->oldest, buf));
+		text_addf(t, "\n- Newest: %s", time_format_human(preview->newest, buf));
+	}
+	text_addf(t, "\n- With them go their task runs, states, inputs and logs\n\n");
 }
 
 static void add_table(struct text *t, const struct preview *preview, const struct plan *plan)
@@ -298,7 +303,7 @@ static void add_runs(struct text *t, const struct preview *preview, const struct
 	char buf[TIME_TEXT_SIZE];
 	int64_t rest = plan->total - (int64_t)preview->run_count;
 
-	text_addf(t, "The oldest:\n\n");
+	text_addf(t, preview->run_count > 0 ? "The oldest:\n\n" : "The server cannot show them one by one.\n");
 	for (size_t i = 0; i < preview->run_count; i++) {
 		const struct flow_run *run = &preview->runs[i];
 
@@ -313,11 +318,11 @@ static void add_runs(struct text *t, const struct preview *preview, const struct
 	text_addf(t, "\nPlan `sha256:%s`\n", plan->digest);
 }
 
-char *preview_markdown(const struct preview *preview, const struct plan *plan, bool dry_run)
+char *preview_markdown(const struct preview *preview, const struct plan *plan)
 {
 	struct text t = {.max = 64 * 1024};
 
-	add_head(&t, preview, plan, dry_run);
+	add_head(&t, preview, plan);
 	add_table(&t, preview, plan);
 	add_runs(&t, preview, plan);
 	return text_take(&t);

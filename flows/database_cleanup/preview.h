@@ -37,6 +37,6 @@ int preview_collect(struct prefect *prefect, const struct plan *plan, struct pre
 void preview_release(struct preview *preview);
 
 /* The Markdown; names of runs and flows are escaped and cut. The caller frees it; NULL without memory. */
-char *preview_markdown(const struct preview *preview, const struct plan *plan, bool dry_run);
+char *preview_markdown(const struct preview *preview, const struct plan *plan);
 
 #endif

@@ -1,0 +1,97 @@
+#include "worker/question.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *question_pause_key(const struct question *question, char key[QUESTION_KEY_SIZE])
+{
+	(void)snprintf(key, QUESTION_KEY_SIZE, "%d", question->number);
+	return key;
+}
+
+const char *question_input_key(const struct question *question, const char *part, char key[QUESTION_KEY_SIZE])
+{
+	(void)snprintf(key, QUESTION_KEY_SIZE, "paused-%d-%s", question->number, part);
+	return key;
+}
+
+/* The number in a pause key that is ours, else 0: a pause from the UI has a UUID or none. */
+static int key_number(const json_t *key)
+{
+	const char *text = json_string_value(key);
+	char *end;
+
+	if (text == NULL || *text < '1' || *text > '9')
+		return 0;
+	long number = strtol(text, &end, 10);
+	return *end == '\0' && number < 1000000 ? (int)number : 0;
+}
+
+/* The question that this state asks, 0 where it is no pause with a form of ours. */
+static int state_question(const struct state *state)
+{
+	const json_t *keyset = json_object_get(state->details, "run_input_keyset");
+	const char *schema = json_string_value(json_object_get(keyset, "schema"));
+	struct question question = {.number = key_number(json_object_get(state->details, "pause_key"))};
+	char wanted[QUESTION_KEY_SIZE];
+
+	if (state->type != STATE_PAUSED || schema == NULL || question.number == 0)
+		return 0;
+	return strcmp(schema, question_input_key(&question, "schema", wanted)) == 0 ? question.number : 0;
+}
+
+/* The highest number that was ever used: the server refuses a pause key that has fired. */
+static int highest_number(const struct flow_run *run, const struct state *states, size_t count)
+{
+	int highest = 0;
+	size_t i;
+	json_t *key;
+
+	json_array_foreach(json_object_get(run->policy, "pause_keys"), i, key)
+		if (key_number(key) > highest)
+			highest = key_number(key);
+	for (size_t k = 0; k < count; k++)
+		if (key_number(json_object_get(states[k].details, "pause_key")) > highest)
+			highest = key_number(json_object_get(states[k].details, "pause_key"));
+	return highest;
+}
+
+struct question question_judge(const struct flow_run *run, const struct state *states, size_t count)
+{
+	const struct state *asked = NULL;
+	const struct state *ended = NULL;
+	const struct state *latest = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		if (latest == NULL || states[i].timestamp > latest->timestamp)
+			latest = &states[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct state *state = &states[i];
+		/* A run that is being cancelled now still belongs to its question: it is said how far it came. */
+		bool end = state_type_is_terminal((enum state_type)state->type) ||
+		           (state->type == STATE_CANCELLING && state != latest);
+
+		if (state_question(state) != 0 && (asked == NULL || state->timestamp > asked->timestamp))
+			asked = state;
+		if (end && (ended == NULL || state->timestamp > ended->timestamp))
+			ended = state;
+	}
+	if (asked != NULL && (ended == NULL || asked->timestamp > ended->timestamp))
+		return (struct question){.asked = true, .number = state_question(asked)};
+	return (struct question){.asked = false, .number = highest_number(run, states, count) + 1};
+}
+
+int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
+                  struct error *err)
+{
+	struct state *states;
+	size_t count;
+
+	int rc = state_history(prefect, run->id, &states, &count, err);
+	if (rc != 0)
+		return rc;
+	*ret_question = question_judge(run, states, count);
+	states_release(states, count);
+	return 0;
+}
