@@ -16,7 +16,7 @@ static json_t *restore_integers(json_t *value)
 	size_t i;
 	double real = json_real_value(value);
 
-	if (json_is_real(value) && real == (double)(int64_t)real && real > -9e15 && real < 9e15)
+	if (json_is_real(value) && real > -9e15 && real < 9e15 && real == (double)(int64_t)real)
 		return json_integer((json_int_t)real);
 	json_object_foreach(value, key, member)
 		(void)json_object_set_new(value, key, restore_integers(member));

@@ -1,0 +1,45 @@
+/* A server that holds flow runs in two slices, with the few rules that the deletion meets. */
+#ifndef TESTS_UNIT_FLOWS_DATABASE_CLEANUP_SERVER_OF_RUNS_H
+#define TESTS_UNIT_FLOWS_DATABASE_CLEANUP_SERVER_OF_RUNS_H
+
+#include "tests/unit/http_server.h"
+#include "tests/unit/unit.h"
+
+#define SERVER_RUNS_MAX 64
+
+struct server_of_runs {
+	/* what it holds */
+	struct server_run {
+		char id[40];
+		int slice;       /* 0 or 1: matches a filter {"slice": N} */
+		bool bad;        /* deleting it fails with `bad_status` */
+		bool leaves;     /* is in lists, but matches no more when it is looked at alone */
+		bool vanishes;   /* somebody else deletes it right before its single delete: 404 */
+		bool gone;
+	} runs[SERVER_RUNS_MAX];
+	size_t count;
+	json_t *checkpoint;      /* input cleanup-deletion; owned */
+
+	/* how it behaves */
+	int bad_status;
+	int max_limit;           /* of bulk_delete; 0: any */
+	bool no_bulk;            /* 404 */
+	bool refuses_lists;      /* 501 for /flow_runs/filter */
+	const char *own_state;   /* of the run that deletes; NULL: RUNNING */
+	size_t cancel_after;     /* that run is set to CANCELLING after so many deletions; 0: never */
+	size_t lose_answer;      /* the answer to this call of bulk_delete is lost (from 1); 0: none */
+
+	/* what was asked */
+	size_t looks, bulk_deletes, single_deletes, lists;
+	size_t deleted;
+	int largest_limit;
+	int64_t progress;        /* the last that was noted */
+};
+
+/* Adds @count runs with ids that tell them apart. */
+void server_of_runs_add(struct server_of_runs *server, int slice, size_t count);
+void server_of_runs_release(struct server_of_runs *server);
+
+http_handler server_of_runs_handle;
+
+#endif

@@ -1,0 +1,310 @@
+/* The deletion against a server that holds runs: batches, limits, refusals, narrowing down, stops, restarts. */
+#include "flows/database_cleanup/deletion.h"
+
+#include <string.h>
+
+#include "tests/unit/flows/database_cleanup/server_of_runs.h"
+#include "tests/unit/worker/flow_run.h"
+
+#define NO_PAUSE ", \"job_variables\": {\"batch_pause_ms\": 0}"
+
+struct fixture {
+	struct server_of_runs server;
+	struct unit_flow flow;
+	struct plan plan;
+	struct deletion_result result;
+	struct error err;
+};
+
+/* A plan over what the server of @f holds now. */
+static void open_fixture(struct fixture *f)
+{
+	f->plan = (struct plan){.slice_count = 2, .digest = "the digest"};
+	for (size_t i = 0; i < f->server.count; i++)
+		f->plan.slices[f->server.runs[i].slice].count++;
+	for (int i = 0; i < 2; i++) {
+		f->plan.slices[i].filter = json_pack("{s:i}", "slice", i);
+		f->plan.total += f->plan.slices[i].count;
+	}
+	unit_flow_open(&f->flow, http_server_handle(server_of_runs_handle, &f->server), OWN_RUN("RUNNING", NO_PAUSE),
+	               NULL);
+}
+
+static size_t close_fixture(struct fixture *f, const char *row)
+{
+	deletion_result_release(&f->result);
+	plan_release(&f->plan);
+	size_t requests = unit_flow_close(&f->flow, row);
+	server_of_runs_release(&f->server);
+	return requests;
+}
+
+static const struct row {
+	const char *name;
+	size_t started, not_started; /* runs in the two slices */
+	int batch_size;
+	int bad[4];                  /* which of the runs cannot be deleted; 0 ends the list */
+	int bad_status;
+	int max_limit;
+	bool no_bulk;
+	int64_t deleted, left;
+	size_t calls;                /* of bulk_delete; 0: not looked at */
+} rows[] = {
+	{"one batch", 5, 0, 10, {0}, 0, 0, false, 5, 0, 2},
+	{"a full batch", 10, 0, 10, {0}, 0, 0, false, 10, 0, 2},
+	{"three batches", 25, 0, 10, {0}, 0, 0, false, 25, 0, 4},
+	{"both slices", 12, 3, 10, {0}, 0, 0, false, 15, 0, 5},
+	{"only runs that never started", 0, 3, 10, {0}, 0, 0, false, 3, 0, 2},
+	{"the server's limit is learned", 25, 0, 20, {0}, 0, 8, false, 25, 0, 0},
+	{"a limit of one", 4, 0, 10, {0}, 0, 1, false, 4, 0, 0},
+	{"one bad run", 12, 0, 20, {5}, 501, 0, false, 11, 1, 0},
+	{"one bad run, by 500", 3, 0, 10, {1}, 500, 0, false, 2, 1, 0},
+	{"the first and the last are bad", 9, 0, 20, {8, 1}, 501, 0, false, 7, 2, 0},
+	{"bad ones in both slices", 6, 6, 10, {2, 9}, 422, 0, false, 10, 2, 0},
+	{"neighbours are bad", 16, 0, 16, {6, 7, 8}, 409, 0, false, 13, 3, 0},
+	{"the only run is bad", 2, 0, 10, {1}, 501, 0, false, 1, 1, 0},
+	{"bad, and a small limit", 12, 0, 12, {4, 9}, 501, 5, false, 10, 2, 0},
+	{"one by one", 7, 2, 10, {0}, 0, 0, true, 9, 0, 1},
+	{"one by one, more than a page", 55, 0, 1000, {0}, 0, 0, true, 55, 0, 1},
+	{"one by one, with bad ones", 7, 2, 10, {3, 7}, 501, 0, true, 7, 2, 1},
+	{"nothing is left to delete", 0, 0, 10, {0}, 0, 0, false, 0, 0, 0},
+};
+
+static void set_up(struct fixture *f, const struct row *row)
+{
+	*f = (struct fixture){.server = {.bad_status = row->bad_status, .max_limit = row->max_limit, .no_bulk = row->no_bulk}};
+	server_of_runs_add(&f->server, 0, row->started);
+	server_of_runs_add(&f->server, 1, row->not_started);
+	for (size_t i = 0; i < COUNT_OF(row->bad) && row->bad[i] != 0; i++)
+		f->server.runs[row->bad[i]].bad = true;
+	open_fixture(f);
+}
+
+/* Exactly the bad runs are named as failed and still there. */
+static void check_failed(const struct fixture *f, const char *name)
+{
+	size_t bad = 0;
+
+	for (size_t i = 0; i < f->server.count; i++) {
+		const struct server_run *run = &f->server.runs[i];
+		AUTO_JSON *id = json_string(run->id);
+		size_t k;
+		json_t *failed;
+		bool named = false;
+
+		json_array_foreach(f->result.failed_ids, k, failed)
+			named = named || json_equal(failed, id);
+		bad += run->bad;
+		if (named != run->bad || run->gone == run->bad)
+			CHECK_STR(name, run->id, "deleted or failed");
+	}
+	CHECK_INT(name, f->result.failed, bad);
+	CHECK_INT(name, json_array_size(f->result.failed_ids), bad);
+}
+
+static void deletes_what_it_can(void)
+{
+	EACH(row, rows)
+	{
+		struct fixture f;
+
+		set_up(&f, row);
+		CHECK_RC(row->name, deletion_run(f.flow.ctx, &f.plan, row->batch_size, &f.result, &f.err), 0, &f.err);
+		CHECK_INT(row->name, f.result.deleted, row->deleted);
+		CHECK_INT(row->name, f.result.left, row->left);
+		CHECK_INT(row->name, f.result.gone, 0);
+		CHECK(row->name, !f.result.given_up);
+		check_failed(&f, row->name);
+		if (row->calls > 0)
+			CHECK_INT(row->name, f.server.bulk_deletes, row->calls);
+		CHECK(row->name, f.server.largest_limit <= row->batch_size);
+		CHECK(row->name, row->no_bulk || f.server.single_deletes == 0);
+		CHECK_JSON(row->name, json_object_get(f.server.checkpoint, "plan"), "\"the digest\"");
+		(void)close_fixture(&f, row->name);
+	}
+}
+
+static void names_the_runs_at_fault(void)
+{
+	const struct row row = {.started = 4, .bad = {2}, .bad_status = 409};
+	struct fixture f;
+
+	set_up(&f, &row);
+	CHECK_RC("log", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK("log", unit_flow_logged(&f.flow, "looking for those at fault: POST /flow_runs/bulk_delete: HTTP 409"));
+	CHECK("log", unit_flow_logged(&f.flow, "flow run 00000000-0000-4000-8000-000000000002 cannot be deleted, leaving it out: "
+	                                       "POST /flow_runs/bulk_delete: HTTP 409"));
+	(void)close_fixture(&f, "log");
+}
+
+static void gives_up_where_nothing_can_be_deleted(void)
+{
+	struct fixture f = {.server = {.bad_status = 501}};
+
+	server_of_runs_add(&f.server, 0, 40);
+	for (size_t i = 0; i < f.server.count; i++)
+		f.server.runs[i].bad = true;
+	open_fixture(&f);
+	CHECK_RC("all bad", deletion_run(f.flow.ctx, &f.plan, 50, &f.result, &f.err), 0, &f.err);
+	CHECK("all bad", f.result.given_up);
+	CHECK_INT("all bad", f.result.deleted, 0);
+	CHECK_INT("all bad", f.result.failed, 25);
+	CHECK_INT("all bad", f.result.left, 40);
+	(void)close_fixture(&f, "all bad");
+
+	f = (struct fixture){.server = {.bad_status = 501, .refuses_lists = true}};
+	server_of_runs_add(&f.server, 0, 4);
+	f.server.runs[1].bad = true;
+	open_fixture(&f);
+	CHECK_RC("cannot be found", deletion_run(f.flow.ctx, &f.plan, 50, &f.result, &f.err), 0, &f.err);
+	CHECK("cannot be found", f.result.given_up);
+	CHECK_INT("cannot be found", f.result.deleted, 0);
+	CHECK_INT("cannot be found", f.result.left, 4);
+	CHECK("cannot be found", unit_flow_logged(&f.flow, "the flow runs at fault cannot be found"));
+	(void)close_fixture(&f, "cannot be found");
+}
+
+/* A run that leaves the plan between the list and its turn is not touched. */
+static void looks_again_before_a_single_delete(void)
+{
+	struct fixture f = {.server = {.no_bulk = true}};
+
+	server_of_runs_add(&f.server, 0, 4);
+	f.server.runs[2].leaves = true;
+	open_fixture(&f);
+	f.server.cancel_after = 3;
+	CHECK_RC("left the plan", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_STOPPED, &f.err);
+	CHECK("left the plan", !f.server.runs[2].gone);
+	CHECK_INT("left the plan", f.server.single_deletes, 3);
+	(void)close_fixture(&f, "left the plan");
+}
+
+/* Gone is what was wanted. */
+static void takes_404_for_deleted(void)
+{
+	struct fixture f = {.server = {.no_bulk = true}};
+
+	server_of_runs_add(&f.server, 0, 4);
+	f.server.runs[2].vanishes = true;
+	open_fixture(&f);
+	CHECK_RC("404", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("404", f.result.deleted, 4);
+	CHECK_INT("404", f.result.failed, 0);
+	CHECK_INT("404", f.result.left, 0);
+	(void)close_fixture(&f, "404");
+}
+
+static void counts_what_others_took(void)
+{
+	struct fixture f = {0};
+
+	server_of_runs_add(&f.server, 0, 6);
+	open_fixture(&f);
+	f.server.runs[0].gone = true; /* between the plan and the deletion */
+	CHECK_RC("gone", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("gone", f.result.deleted, 5);
+	CHECK_INT("gone", f.result.gone, 1);
+	(void)close_fixture(&f, "gone");
+}
+
+/* Old runs that somebody moved into the plan by hand were not approved. */
+static void refuses_a_plan_that_has_grown(void)
+{
+	struct fixture f = {.server = {.max_limit = 0}};
+
+	server_of_runs_add(&f.server, 0, 5);
+	open_fixture(&f);
+	server_of_runs_add(&f.server, 0, 1);
+	CHECK_RC("grown", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_CONFLICT, &f.err);
+	CHECK_HAS("grown", f.err.text, "6 flow runs match the plan now, but it was approved for 5");
+	CHECK_INT("grown", f.server.deleted, 0);
+	(void)close_fixture(&f, "grown");
+}
+
+static void counts_after_a_lost_answer(void)
+{
+	struct fixture f = {.server = {.lose_answer = 2}};
+
+	server_of_runs_add(&f.server, 0, 25);
+	open_fixture(&f);
+	CHECK_RC("lost answer", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("lost answer", f.result.deleted, 25);
+	CHECK_INT("lost answer", f.result.left, 0);
+	CHECK_INT("lost answer", f.result.gone, 0);
+	(void)close_fixture(&f, "lost answer");
+}
+
+static void stops_where_the_run_is_not_running(void)
+{
+	static const struct {
+		const char *name;
+		const char *own_state;
+		size_t cancel_after;
+		size_t deleted;
+	} stops[] = {{"at the start", "CANCELLING", 0, 0}, {"failed by the server", "FAILED", 0, 0}, {"after a batch", NULL, 10, 10},
+	             {"after two", NULL, 11, 20}};
+
+	EACH(stop, stops)
+	{
+		struct fixture f = {.server = {.own_state = stop->own_state, .cancel_after = stop->cancel_after}};
+
+		server_of_runs_add(&f.server, 0, 30);
+		open_fixture(&f);
+		CHECK_RC(stop->name, deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_STOPPED, &f.err);
+		CHECK_INT(stop->name, f.server.deleted, stop->deleted);
+		CHECK_INT(stop->name, f.result.deleted, stop->deleted);
+		CHECK(stop->name, flow_halted(f.flow.ctx));
+		(void)close_fixture(&f, stop->name);
+	}
+}
+
+static void stops_with_the_worker(void)
+{
+	struct fixture f = {0};
+
+	server_of_runs_add(&f.server, 0, 3);
+	open_fixture(&f);
+	stop_ask(&f.flow.worker.stop);
+	CHECK_RC("stop", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_STOPPED, &f.err);
+	CHECK_INT("no requests", close_fixture(&f, "stop"), 0);
+}
+
+/* Started again after a predecessor: its deletions count. */
+static void goes_on_after_a_restart(void)
+{
+	static const struct {
+		const char *name;
+		const char *checkpoint;
+		int rc;
+		int64_t deleted, gone;
+	} restarts[] = {
+		{"a predecessor deleted four", "{\"plan\": \"the digest\", \"matched\": 10}", 0, 10, 0},
+		{"one was gone before it", "{\"plan\": \"the digest\", \"matched\": 9}", 0, 9, 1},
+		{"of another plan", "{\"plan\": \"another\", \"matched\": 10}", 0, 6, 4},
+		{"of no plan", "{\"matched\": 10}", 0, 6, 4},
+		{"less than there are", "{\"plan\": \"the digest\", \"matched\": 5}", ERR_CONFLICT, 0, 0},
+		{"more than were planned", "{\"plan\": \"the digest\", \"matched\": 11}", ERR_CONFLICT, 0, 0},
+		{"no number", "{\"plan\": \"the digest\", \"matched\": \"10\"}", ERR_CONFLICT, 0, 0},
+	};
+
+	EACH(restart, restarts)
+	{
+		struct fixture f = {.server = {.checkpoint = unit_json(restart->checkpoint)}};
+
+		server_of_runs_add(&f.server, 0, 10);
+		open_fixture(&f);
+		for (int i = 0; i < 4; i++)
+			f.server.runs[i].gone = true;
+		CHECK_RC(restart->name, deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), restart->rc, &f.err);
+		CHECK_INT(restart->name, f.result.deleted, restart->deleted);
+		CHECK_INT(restart->name, f.result.gone, restart->gone);
+		CHECK_INT(restart->name, f.server.deleted, restart->rc == 0 ? 6 : 0);
+		(void)close_fixture(&f, restart->name);
+	}
+}
+
+UNIT_SUITE("flows/database_cleanup/deletion", TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
+           TEST(gives_up_where_nothing_can_be_deleted), TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted),
+           TEST(counts_what_others_took), TEST(refuses_a_plan_that_has_grown),
+           TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),
+           TEST(stops_with_the_worker), TEST(goes_on_after_a_restart))

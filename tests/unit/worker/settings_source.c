@@ -1,0 +1,61 @@
+#include "tests/unit/worker/settings_source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_NAME_SIZE 64
+
+static void clean_environment(void)
+{
+	for (size_t i = 0; i < settings_option_count; i++)
+		if (settings_options[i].env != NULL)
+			(void)unsetenv(settings_options[i].env);
+}
+
+static void write_file(const char *text, char name[FILE_NAME_SIZE])
+{
+	(void)snprintf(name, FILE_NAME_SIZE, "/tmp/janitor-unit-XXXXXX");
+	int fd = mkstemp(name);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || close(fd) != 0) {
+		perror(name);
+		abort();
+	}
+}
+
+int settings_from(const struct settings_source *source, struct settings *ret_settings, bool *ret_help, char *ret_file,
+                  struct error *err)
+{
+	char *argv[ARGS_MAX + 2];
+	char pool[] = "--pool=p";
+	char at_file[] = "@FILE";
+	int argc = 0;
+	bool file_named = false;
+
+	clean_environment();
+	ret_file[0] = '\0';
+	if (source->file != NULL)
+		write_file(source->file, ret_file);
+	if (source->no_pool == NULL)
+		argv[argc++] = pool;
+	for (size_t i = 0; i < ARGS_MAX && source->args[i] != NULL; i++) {
+		bool is_file = strcmp(source->args[i], at_file) == 0;
+		file_named = file_named || is_file;
+		argv[argc++] = strdup(is_file ? ret_file : source->args[i]);
+	}
+	for (size_t i = 0; i < ENV_MAX && source->env[i][0] != NULL; i++)
+		(void)setenv(source->env[i][0], source->env[i][1], 1);
+	if (source->file != NULL && !file_named)
+		(void)setenv("PREFECT_JANITOR_CONFIG", ret_file, 1);
+
+	int rc = settings_load(source->command != 0 ? source->command : COMMAND_START, argc, argv, ret_settings, ret_help, err);
+
+	for (int i = source->no_pool == NULL; i < argc; i++)
+		free(argv[i]);
+	if (source->file != NULL)
+		(void)unlink(ret_file);
+	clean_environment();
+	return rc;
+}

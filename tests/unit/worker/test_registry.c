@@ -1,0 +1,290 @@
+#include "worker/registry.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/unit.h"
+
+#define HOUR_MS 3600000
+
+static const char *id_of(int number, char id[UUID_SIZE])
+{
+	(void)snprintf(id, UUID_SIZE, "00000000-0000-4000-8000-%012d", number);
+	return id;
+}
+
+/* Takes a run and returns its number; -1 where there is none to take. */
+static int take(struct registry *registry, time_us now, time_us *ret_next)
+{
+	struct run run;
+	time_us next;
+
+	bool taken = registry_take(registry, now, &run, &next);
+	if (ret_next != NULL)
+		*ret_next = next;
+	return taken ? atoi(run.id + 24) : -1;
+}
+
+static void holds_a_run_once(void)
+{
+	struct registry registry;
+	char id[UUID_SIZE];
+
+	registry_init(&registry, 1);
+	CHECK("new", registry_add(&registry, id_of(1, id), RUN_DUE, false, 10));
+	CHECK("while due", !registry_add(&registry, id, RUN_DUE, false, 0));
+	CHECK_INT("taken", take(&registry, 10, NULL), 1);
+	CHECK("while active", !registry_add(&registry, id, RUN_DUE, false, 0));
+	registry_park(&registry, id);
+	CHECK("while parked", !registry_add(&registry, id, RUN_DUE, false, 0));
+	CHECK_INT("one", registry_count(&registry), 1);
+	registry_drop(&registry, id);
+	CHECK("after it was dropped", registry_add(&registry, id, RUN_PARKED, true, 0));
+	CHECK("another", registry_add(&registry, id_of(2, id), RUN_DUE, false, 0));
+	CHECK_INT("two", registry_count(&registry), 2);
+	CHECK("found", registry_has(&registry, id) && !registry_has(&registry, id_of(3, id)));
+	registry_done(&registry);
+}
+
+static void takes_the_earliest(void)
+{
+	static const struct {
+		const char *name;
+		time_us now;
+		int taken;
+		time_us next;
+	} rows[] = {
+		{"too early", 9, -1, 10}, {"the first", 30, 3, INT64_MAX},  {"the second", 30, 1, INT64_MAX},
+		{"equal times", 30, 2, INT64_MAX}, {"not yet", 30, -1, 40}, {"the last", 40, 0, INT64_MAX},
+		{"none", 99, -1, INT64_MAX},
+	};
+	static const time_us due[] = {40, 20, 20, 10};
+	struct registry registry;
+	char id[UUID_SIZE];
+
+	registry_init(&registry, 10);
+	for (int i = 0; i < 4; i++)
+		CHECK("add", registry_add(&registry, id_of(i, id), RUN_DUE, i == 3, due[i]));
+	CHECK("add", registry_add(&registry, id_of(4, id), RUN_PARKED, true, 0));
+	EACH(row, rows)
+	{
+		time_us next;
+
+		CHECK_INT(row->name, take(&registry, row->now, &next), row->taken);
+		CHECK_INT(row->name, next, row->next);
+	}
+	CHECK_INT("active", registry_active(&registry), 4);
+	registry_done(&registry);
+}
+
+static void keeps_the_limit(void)
+{
+	struct registry registry;
+	char id[UUID_SIZE];
+	time_us next;
+
+	registry_init(&registry, 2);
+	for (int i = 0; i < 3; i++)
+		CHECK("add", registry_add(&registry, id_of(i, id), RUN_DUE, false, i));
+	CHECK_INT("first", take(&registry, 9, NULL), 0);
+	CHECK_INT("second", take(&registry, 9, NULL), 1);
+	CHECK_INT("no slot", take(&registry, 9, &next), -1);
+	CHECK_INT("the clock does not help", next, INT64_MAX);
+	registry_park(&registry, id_of(0, id));
+	CHECK_INT("a paused run has no slot", take(&registry, 9, NULL), 2);
+	CHECK_INT("no slot", take(&registry, 9, NULL), -1);
+	registry_drop(&registry, id_of(1, id));
+	CHECK_INT("nothing is due", take(&registry, 9, &next), -1);
+	CHECK_INT("nothing is due", next, INT64_MAX);
+	CHECK_INT("active", registry_active(&registry), 1);
+	registry_done(&registry);
+}
+
+static void moves_runs(void)
+{
+	struct registry registry;
+	char id[UUID_SIZE];
+	struct run run;
+	time_us next;
+
+	registry_init(&registry, 1);
+	CHECK("add", registry_add(&registry, id_of(1, id), RUN_DUE, false, 5));
+	CHECK("taken", registry_take(&registry, 5, &run, &next) && !run.ours && run.phase == RUN_ACTIVE);
+	registry_park(&registry, id);
+	CHECK_INT("parked runs wait", take(&registry, 99, NULL), -1);
+	registry_resume(&registry, id);
+	CHECK("resumed: due at once, and ours", registry_take(&registry, 0, &run, &next) && run.ours);
+	registry_postpone(&registry, id, false, 50);
+	CHECK_INT("postponed", registry_active(&registry), 0);
+	CHECK_INT("postponed", take(&registry, 49, &next), -1);
+	CHECK_INT("postponed", next, 50);
+	CHECK("then taken, and not ours", registry_take(&registry, 50, &run, &next) && !run.ours);
+	registry_drop(&registry, id);
+	CHECK("gone", registry_count(&registry) == 0 && registry_active(&registry) == 0);
+
+	/* Runs that are not in here. */
+	registry_park(&registry, id);
+	registry_resume(&registry, id);
+	registry_postpone(&registry, id, true, 0);
+	registry_drop(&registry, id);
+	CHECK("still gone", registry_count(&registry) == 0 && registry_active(&registry) == 0);
+	registry_done(&registry);
+}
+
+static void lists_parked_runs(void)
+{
+	struct registry registry;
+	char id[UUID_SIZE];
+	char ids[4][UUID_SIZE];
+	size_t from = 0;
+	size_t parts[3];
+	int sum = 0;
+
+	registry_init(&registry, 1);
+	for (int i = 0; i < 20; i++)
+		CHECK("add", registry_add(&registry, id_of(i, id), i % 2 ? RUN_PARKED : RUN_DUE, true, 0));
+	EACH(part, parts)
+	{
+		*part = registry_parked(&registry, &from, ids, COUNT_OF(ids));
+		for (size_t i = 0; i < *part; i++)
+			sum += atoi(ids[i] + 24);
+	}
+	CHECK("in parts", parts[0] == 4 && parts[1] == 4 && parts[2] == 2);
+	CHECK_INT("each once", sum, 1 + 3 + 5 + 7 + 9 + 11 + 13 + 15 + 17 + 19);
+	CHECK("the end", from == SIZE_MAX);
+	registry_done(&registry);
+
+	registry_init(&registry, 1);
+	from = 0;
+	CHECK_INT("none", registry_parked(&registry, &from, ids, COUNT_OF(ids)), 0);
+	CHECK("the end", from == SIZE_MAX);
+	registry_done(&registry);
+}
+
+/* What changed between a look and the wait must not be slept over. */
+static void does_not_sleep_over_news(void)
+{
+	struct registry registry;
+	char id[UUID_SIZE];
+
+	registry_init(&registry, 1);
+	CHECK("add", registry_add(&registry, id_of(1, id), RUN_PARKED, true, 0));
+	registry_wait(&registry, HOUR_MS);
+	registry_resume(&registry, id);
+	registry_wait(&registry, HOUR_MS);
+	CHECK_INT("taken", take(&registry, 0, NULL), 1);
+	CHECK("still active", !registry_wait_idle(&registry, 0));
+	registry_drop(&registry, id);
+	registry_wait(&registry, HOUR_MS);
+	CHECK("idle", registry_wait_idle(&registry, HOUR_MS));
+
+	registry_wait(&registry, 0);
+	registry_wake(&registry);
+	registry_wait(&registry, HOUR_MS);
+	registry_wait(&registry, HOUR_MS);
+	registry_done(&registry);
+}
+
+/* --- threads ------------------------------------------------------------------------------------------- */
+
+#define RUNS 60
+#define LIMIT 3
+#define TURNS 4 /* times that a run is taken before it is dropped */
+
+struct crowd {
+	struct registry registry;
+	pthread_mutex_t lock; /* guards `turns` */
+	int turns[RUNS];
+	atomic_int running;
+	atomic_int most_running;
+	atomic_int twice; /* a run was active in two threads */
+	atomic_int busy[RUNS];
+};
+
+static void *add_runs(void *arg)
+{
+	struct crowd *crowd = arg;
+	char id[UUID_SIZE];
+
+	for (int i = 0; i < RUNS; i++)
+		(void)registry_add(&crowd->registry, id_of(i, id), RUN_DUE, false, i);
+	return NULL;
+}
+
+static void body(struct crowd *crowd, int number)
+{
+	char id[UUID_SIZE];
+	int running = atomic_fetch_add(&crowd->running, 1) + 1;
+	int most = atomic_load(&crowd->most_running);
+
+	while (running > most && !atomic_compare_exchange_weak(&crowd->most_running, &most, running))
+		;
+	if (atomic_fetch_add(&crowd->busy[number], 1) != 0)
+		atomic_fetch_add(&crowd->twice, 1);
+	(void)pthread_mutex_lock(&crowd->lock);
+	int turn = ++crowd->turns[number];
+	(void)pthread_mutex_unlock(&crowd->lock);
+	atomic_fetch_sub(&crowd->busy[number], 1);
+	atomic_fetch_sub(&crowd->running, 1);
+
+	(void)id_of(number, id);
+	if (turn >= TURNS)
+		registry_drop(&crowd->registry, id);
+	else if (turn % 2 == 1)
+		registry_park(&crowd->registry, id);
+	else
+		registry_postpone(&crowd->registry, id, true, 0);
+}
+
+static void *run_bodies(void *arg)
+{
+	struct crowd *crowd = arg;
+	int number;
+
+	while (registry_count(&crowd->registry) > 0)
+		if ((number = take(&crowd->registry, RUNS, NULL)) >= 0)
+			body(crowd, number);
+	return NULL;
+}
+
+static void *resume_parked(void *arg)
+{
+	struct crowd *crowd = arg;
+	char ids[8][UUID_SIZE];
+
+	while (registry_count(&crowd->registry) > 0)
+		for (size_t from = 0; from != SIZE_MAX;) {
+			size_t count = registry_parked(&crowd->registry, &from, ids, COUNT_OF(ids));
+			for (size_t i = 0; i < count; i++)
+				registry_resume(&crowd->registry, ids[i]);
+		}
+	return NULL;
+}
+
+static void serves_many_threads(void)
+{
+	static void *(*const jobs[])(void *) = {add_runs, add_runs, run_bodies, run_bodies, run_bodies, run_bodies, resume_parked};
+	pthread_t threads[COUNT_OF(jobs)];
+	struct crowd crowd = {.running = 0};
+
+	registry_init(&crowd.registry, LIMIT);
+	(void)pthread_mutex_init(&crowd.lock, NULL);
+	(void)add_runs(&crowd); /* so that nobody finds it empty too early */
+	for (size_t i = 0; i < COUNT_OF(jobs); i++)
+		CHECK_INT("create", pthread_create(&threads[i], NULL, jobs[i], &crowd), 0);
+	for (size_t i = 0; i < COUNT_OF(jobs); i++)
+		CHECK_INT("join", pthread_join(threads[i], NULL), 0);
+
+	CHECK("idle", registry_wait_idle(&crowd.registry, HOUR_MS));
+	CHECK("within the limit", atomic_load(&crowd.most_running) <= LIMIT);
+	CHECK_INT("no run in two threads", atomic_load(&crowd.twice), 0);
+	for (int i = 0; i < RUNS; i++)
+		if (crowd.turns[i] < TURNS)
+			CHECK_INT("every run had its turns", crowd.turns[i], TURNS);
+	(void)pthread_mutex_destroy(&crowd.lock);
+	registry_done(&crowd.registry);
+}
+
+UNIT_SUITE("worker/registry", TEST(holds_a_run_once), TEST(takes_the_earliest), TEST(keeps_the_limit), TEST(moves_runs),
+           TEST(lists_parked_runs), TEST(does_not_sleep_over_news), TEST(serves_many_threads))

@@ -1,0 +1,224 @@
+/* Where a setting's value comes from. What is refused: test_settings_errors.c. */
+#include "worker/settings.h"
+
+#include <string.h>
+
+#include "tests/unit/worker/settings_source.h"
+
+/* The settings that the rows look at, as JSON. */
+static json_t *summary(const struct settings *s)
+{
+	return json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "api_url",
+	                 s->api_url, "api_key", s->api_key, "auth_string", s->auth_string, "ssl_cert_file", s->ssl_cert_file,
+	                 "headers", s->headers, "request_timeout_ms", (json_int_t)s->request_timeout_ms, "tls_insecure",
+	                 s->tls_insecure, "pool", s->pool, "worker_name", s->worker_name, "work_queues", s->work_queues, "limit",
+	                 (json_int_t)s->limit, "prefetch_ms", (json_int_t)s->prefetch_ms, "query_ms", (json_int_t)s->query_ms,
+	                 "heartbeat_ms", (json_int_t)s->heartbeat_ms, "watch_ms", (json_int_t)s->watch_ms, "run_once", s->run_once,
+	                 "log_level", (json_int_t)s->log_level);
+}
+
+static const struct {
+	const char *name;
+	struct settings_source source;
+	const char *key;
+	const char *want;
+} rows[] = {
+	/* text */
+	{"pool by flag", {.args = {"--pool", "a"}, .no_pool = ""}, "pool", "\"a\""},
+	{"pool by --flag=value", {.args = {"--pool=a=b"}, .no_pool = ""}, "pool", "\"a=b\""},
+	{"pool by letter", {.args = {"-p", "a"}, .no_pool = ""}, "pool", "\"a\""},
+	{"pool by environment", {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", "e"}}, .no_pool = ""}, "pool", "\"e\""},
+	{"pool by file", {.file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"f\""},
+	{"the last flag counts", {.args = {"-p", "a", "--pool", "b"}}, "pool", "\"b\""},
+	{"a value that looks like a flag", {.args = {"--pool", "--limit"}}, "pool", "\"--limit\""},
+	{"flag before environment and file",
+	 {.args = {"-p", "a"}, .env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", "e"}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""},
+	 "pool", "\"a\""},
+	{"environment before file",
+	 {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", "e"}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"e\""},
+	{"an empty environment is none",
+	 {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", ""}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"f\""},
+	{"no name", {.no_pool = NULL}, "worker_name", "null"},
+	/* integer */
+	{"limit by default", {.no_pool = NULL}, "limit", "10"},
+	{"limit by file", {.file = "worker: { limit = 3; };"}, "limit", "3"},
+	{"limit by flag before file", {.args = {"-l", "4"}, .file = "worker: { limit = 3; };"}, "limit", "4"},
+	{"the least", {.args = {"--limit=1"}}, "limit", "1"},
+	{"the most", {.args = {"--limit=1000"}}, "limit", "1000"},
+	/* seconds */
+	{"prefetch by default", {.no_pool = NULL}, "prefetch_ms", "10000"},
+	{"prefetch by file, a fraction", {.file = "worker: { prefetch_seconds = 0.25; };"}, "prefetch_ms", "250"},
+	{"prefetch by file, whole", {.file = "worker: { prefetch_seconds = 7; };"}, "prefetch_ms", "7000"},
+	{"prefetch by environment", {.env = {{"PREFECT_WORKER_PREFETCH_SECONDS", "20"}}, .file = "worker: { prefetch_seconds = 7; };"},
+	 "prefetch_ms", "20000"},
+	{"prefetch by flag", {.args = {"--prefetch-seconds", "1.5"}, .env = {{"PREFECT_WORKER_PREFETCH_SECONDS", "20"}}}, "prefetch_ms",
+	 "1500"},
+	{"none at all", {.args = {"--prefetch-seconds", "0"}}, "prefetch_ms", "0"},
+	{"query", {.env = {{"PREFECT_WORKER_QUERY_SECONDS", "0.5"}}}, "query_ms", "500"},
+	{"heartbeat", {.env = {{"PREFECT_WORKER_HEARTBEAT_SECONDS", "5"}}}, "heartbeat_ms", "5000"},
+	{"watch", {.no_pool = NULL}, "watch_ms", "1000"},
+	{"request timeout", {.env = {{"PREFECT_API_REQUEST_TIMEOUT", "2.5"}}}, "request_timeout_ms", "2500"},
+	/* switch */
+	{"off by default", {.no_pool = NULL}, "tls_insecure", "false"},
+	{"on by environment", {.env = {{"PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "True"}}}, "tls_insecure", "true"},
+	{"on by 1", {.env = {{"PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "1"}}}, "tls_insecure", "true"},
+	{"on by file", {.file = "api: { tls_insecure_skip_verify = true; };"}, "tls_insecure", "true"},
+	{"off by environment, on in the file",
+	 {.env = {{"PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "off"}}, .file = "api: { tls_insecure_skip_verify = true; };"},
+	 "tls_insecure", "false"},
+	{"a flag needs no value", {.args = {"--run-once", "--limit", "2"}}, "run_once", "true"},
+	{"but takes one", {.args = {"--run-once=no"}}, "run_once", "false"},
+	/* list */
+	{"no queues", {.no_pool = NULL}, "work_queues", "[]"},
+	{"queues by flag", {.args = {"-q", "a", "--work-queue=b", "--work-queue", "c"}}, "work_queues", "[\"a\", \"b\", \"c\"]"},
+	{"queues by file", {.file = "worker: { work_queues = [\"x\", \"y\"]; };"}, "work_queues", "[\"x\", \"y\"]"},
+	{"queues by file, as a list", {.file = "worker: { work_queues = (\"x\", 2); };"}, "work_queues", "[\"x\", \"2\"]"},
+	{"an empty list", {.file = "worker: { work_queues = []; };"}, "work_queues", "[]"},
+	{"flags replace the file's", {.args = {"-q", "a", "-q", "b"}, .file = "worker: { work_queues = [\"x\", \"y\"]; };"}, "work_queues",
+	 "[\"a\", \"b\"]"},
+	/* level */
+	{"level by default", {.no_pool = NULL}, "log_level", "20"},
+	{"level by environment", {.env = {{"PREFECT_LOGGING_LEVEL", "debug"}}}, "log_level", "10"},
+	{"level by file", {.file = "logging: { level = \"ERROR\"; };"}, "log_level", "40"},
+	/* the server */
+	{"address by default", {.no_pool = NULL}, "api_url", "\"http://127.0.0.1:4200/api\""},
+	{"slashes at the end", {.env = {{"PREFECT_API_URL", "https://x/api//"}}}, "api_url", "\"https://x/api\""},
+	{"another case", {.env = {{"PREFECT_API_URL", "HTTPS://X/api"}}}, "api_url", "\"HTTPS://X/api\""},
+	{"address by file", {.file = "api: { url = \"http://f/api\"; };"}, "api_url", "\"http://f/api\""},
+	{"IPv6", {.env = {{"PREFECT_API_URL", "http://[::1]:4200/api"}}}, "api_url", "\"http://[::1]:4200/api\""},
+	{"key", {.env = {{"PREFECT_API_KEY", "pnu_1"}}}, "api_key", "\"pnu_1\""},
+	{"key by file", {.file = "api: { key = \"pnu_2\"; };"}, "api_key", "\"pnu_2\""},
+	{"user and password", {.env = {{"PREFECT_API_AUTH_STRING", "a:b"}}}, "auth_string", "\"a:b\""},
+	{"headers", {.env = {{"PREFECT_CLIENT_CUSTOM_HEADERS", "{\"X-Team\": \"ops\", \"X-B\": \"\"}"}}}, "headers",
+	 "{\"X-Team\": \"ops\", \"X-B\": \"\"}"},
+	{"headers by file", {.file = "api: { custom_headers = \"{\\\"X-Team\\\": \\\"ops\\\"}\"; };"}, "headers", "{\"X-Team\": \"ops\"}"},
+	{"no headers", {.env = {{"PREFECT_CLIENT_CUSTOM_HEADERS", "{}"}}}, "headers", "{}"},
+	{"certificates", {.env = {{"PREFECT_API_SSL_CERT_FILE", "/x.pem"}}}, "ssl_cert_file", "\"/x.pem\""},
+	/* the file */
+	{"file by flag", {.args = {"--config", "@FILE"}, .file = "worker: { limit = 3; };"}, "limit", "3"},
+	{"file by flag before environment",
+	 {.args = {"--config", "@FILE"}, .env = {{"PREFECT_JANITOR_CONFIG", "/nonexistent"}}, .file = "worker: { limit = 3; };"}, "limit",
+	 "3"},
+	{"an empty file", {.file = ""}, "limit", "10"},
+	{"keys of the other command", {.file = "deployment: { cron = \"x\"; tags = [\"t\"]; concurrency_limit = \"many\"; };"}, "limit",
+	 "10"},
+};
+
+static void takes_the_first_source(void)
+{
+	EACH(row, rows)
+	{
+		struct settings settings;
+		struct error err;
+		bool help = true;
+		char file[64];
+
+		if (!CHECK_RC(row->name, settings_from(&row->source, &settings, &help, file, &err), 0, &err))
+			continue;
+		AUTO_JSON *all = summary(&settings);
+		CHECK_JSON(row->name, json_object_get(all, row->key), row->want);
+		CHECK(row->name, !help);
+		settings_release(&settings);
+		CHECK(row->name, settings.pool == NULL && settings.work_queues == NULL && settings.headers == NULL);
+	}
+}
+
+static void loads_a_deployment(void)
+{
+	const struct settings_source source = {
+		.command = COMMAND_DEPLOY,
+		.args = {"--name", "d", "--cron=0 2 * * *", "-t", "a", "--tag", "b", "--param", "batch_size=50", "--paused"},
+		.file = "deployment: { timezone = \"Europe/Berlin\"; params = [\"dry_run=true\"]; concurrency_limit = 0; };"
+		        "worker: { limit = 7; };"};
+	struct settings settings;
+	struct error err;
+	bool help;
+	char file[64];
+
+	if (!CHECK_RC("deploy", settings_from(&source, &settings, &help, file, &err), 0, &err))
+		return;
+	CHECK_STR("name", settings.deployment_name, "d");
+	CHECK_STR("cron", settings.cron, "0 2 * * *");
+	CHECK_STR("timezone", settings.timezone, "Europe/Berlin");
+	CHECK_JSON("tags", settings.tags, "[\"a\", \"b\"]");
+	CHECK_JSON("parameters", settings.params, "[\"batch_size=50\"]");
+	CHECK_INT("limit", settings.concurrency_limit, 0);
+	CHECK("paused", settings.paused && settings.worker_name == NULL);
+	settings_release(&settings);
+
+	const struct settings_source defaults = {.command = COMMAND_DEPLOY};
+	if (!CHECK_RC("defaults", settings_from(&defaults, &settings, &help, file, &err), 0, &err))
+		return;
+	CHECK_STR("defaults", settings.deployment_name, DEFAULT_DEPLOYMENT);
+	CHECK_STR("defaults", settings.timezone, "UTC");
+	CHECK_INT("defaults", settings.concurrency_limit, 1);
+	CHECK("defaults", !settings.paused && settings.cron == NULL);
+	settings_release(&settings);
+}
+
+static void offers_help(void)
+{
+	static const struct {
+		const char *name;
+		struct settings_source source;
+	} helps[] = {
+		{"long", {.args = {"--help"}, .no_pool = ""}},
+		{"short", {.args = {"-h"}, .no_pool = ""}},
+		{"after others", {.args = {"--limit", "3", "--help", "--nonsense"}}},
+		{"the file is not looked at", {.args = {"--help", "--config", "/nonexistent"}, .no_pool = ""}},
+		{"nor the environment", {.args = {"--help"}, .env = {{"PREFECT_API_URL", "nonsense"}}, .no_pool = ""}},
+	};
+
+	EACH(row, helps)
+	{
+		struct settings settings;
+		struct error err;
+		bool help = false;
+		char file[64];
+
+		if (CHECK_RC(row->name, settings_from(&row->source, &settings, &help, file, &err), 0, &err))
+			settings_release(&settings);
+		CHECK(row->name, help);
+	}
+}
+
+static void writes_help(void)
+{
+	struct settings settings = {0};
+	const struct options options = {.rows = settings_options, .count = settings_option_count, .target = &settings,
+	                                .command = COMMAND_START};
+	AUTO_TEXT text = {.max = 64 * 1024};
+
+	options_help(&options, &text);
+	CHECK_HAS("start", text_str(&text), "-p, --pool NAME");
+	CHECK_HAS("start", text_str(&text), "only runs of this work queue; may be repeated");
+	CHECK_HAS("start", text_str(&text), "[10] (PREFECT_WORKER_PREFETCH_SECONDS)");
+	CHECK_HAS("start", text_str(&text), "PREFECT_API_KEY");
+	CHECK_LACKS("start", text_str(&text), "--cron");
+	CHECK_LACKS("start", text_str(&text), "--api-key");
+}
+
+static void passes_on_what_the_client_needs(void)
+{
+	const struct settings_source source = {.env = {{"PREFECT_API_URL", "https://x/api/"}, {"PREFECT_API_KEY", "k"},
+	                                               {"PREFECT_API_REQUEST_TIMEOUT", "3"},
+	                                               {"PREFECT_CLIENT_CUSTOM_HEADERS", "{\"A\": \"b\"}"}}};
+	struct settings settings;
+	struct error err;
+	bool help;
+	char file[64];
+
+	if (!CHECK_RC("client", settings_from(&source, &settings, &help, file, &err), 0, &err))
+		return;
+	struct http_settings http = settings_http(&settings, NULL);
+	CHECK_STR("address", http.url, "https://x/api");
+	CHECK_STR("key", http.bearer, "k");
+	CHECK("no password", http.basic == NULL && !http.insecure);
+	CHECK_JSON("headers", http.headers, "{\"A\": \"b\"}");
+	CHECK_INT("timeout", http.request_timeout_ms, 3000);
+	CHECK_INT("connecting takes no longer", http.connect_timeout_ms, 3000);
+	settings_release(&settings);
+}
+
+UNIT_SUITE("worker/settings", TEST(takes_the_first_source), TEST(loads_a_deployment), TEST(offers_help), TEST(writes_help),
+           TEST(passes_on_what_the_client_needs))
