@@ -427,10 +427,14 @@ static bool begin(struct deletion *d, int *ret_rc, struct error *err)
 				return false;
 	}
 	flow_recovered(d->ctx);
-	if (d->begun < d->matched || d->begun > d->plan->total) {
+	if (d->matched > d->plan->total || d->matched > d->begun) {
 		*ret_rc = error_set(err, ERR_CONFLICT, "%" PRId64 " flow runs match the plan now, but it was approved for %" PRId64
-		                    ": somebody changed the states of old runs meanwhile; start a new run",
-		                    d->matched > d->begun ? d->matched : d->begun, d->plan->total);
+		                    ": somebody changed the states of old runs meanwhile; start a new run", d->matched,
+		                    d->plan->total);
+		return false;
+	}
+	if (d->begun > d->plan->total) {
+		*ret_rc = error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' is not as this worker writes it; start a new run");
 		return false;
 	}
 	return true;

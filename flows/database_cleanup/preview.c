@@ -212,11 +212,12 @@ int preview_collect(struct prefect *prefect, const struct plan *plan, struct pre
 	int rc = collect_states(prefect, plan, &preview, err);
 	if (rc == 0)
 		rc = collect_flows(prefect, plan, &preview, err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = collect_runs(prefect, plan, &preview, err);
-	/* One run that cannot be read must not keep the others from being cleaned: the counts are what is approved. */
-	if (rc == ERR_HTTP || rc == ERR_DECODE)
-		rc = 0;
+		/* One run that cannot be read must not keep the others from being cleaned: the counts are what is approved. */
+		if (rc == ERR_HTTP || rc == ERR_DECODE)
+			rc = 0;
+	}
 	if (rc != 0) {
 		preview_release(&preview);
 		return rc;
