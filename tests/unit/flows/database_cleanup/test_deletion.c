@@ -283,7 +283,7 @@ static void goes_on_after_a_restart(void)
 		{"of another plan", "{\"plan\": \"another\", \"matched\": 10}", 0, 6, 4},
 		{"of no plan", "{\"matched\": 10}", 0, 6, 4},
 		{"less than there are", "{\"plan\": \"the digest\", \"matched\": 5}", ERR_CONFLICT, 0, 0},
-		{"more than were planned", "{\"plan\": \"the digest\", \"matched\": 11}", ERR_CONFLICT, 0, 0},
+		{"more than were planned", "{\"plan\": \"the digest\", \"matched\": 11}", ERR_DECODE, 0, 0},
 		{"no number", "{\"plan\": \"the digest\", \"matched\": \"10\"}", ERR_CONFLICT, 0, 0},
 	};
 

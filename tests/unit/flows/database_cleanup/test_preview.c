@@ -238,7 +238,8 @@ static void survives_every_failure(void)
 		const char *name;
 		int status;
 		int rc;
-	} rows[] = {{"401", 401, ERR_AUTH}, {"501", 501, 0}};
+		bool spares_examples; /* the runs shown one by one are no reason to fail: the counts are what is approved */
+	} rows[] = {{"401", 401, ERR_AUTH, false}, {"501", 501, ERR_HTTP, true}};
 
 	EACH(row, rows)
 		for (size_t failing = 0; failing < COUNT_OF(collecting); failing++) {
@@ -248,13 +249,15 @@ static void survives_every_failure(void)
 			struct api api;
 			struct error err;
 			char name[32];
+			bool example = strcmp(collecting[failing].path, "/flow_runs/filter") == 0;
+			int rc = row->spares_examples && example ? 0 : row->rc;
 
 			(void)snprintf(name, sizeof name, "%s at request %zu", row->name, failing);
 			memcpy(steps, collecting, sizeof steps);
 			steps[failing].reply = (struct http_reply){.status = row->status};
 			api_open(&api, steps, failing + 1);
-			CHECK_RC(name, preview_collect(api.prefect, &plan, &preview, &err), row->rc, &err);
-			if (row->rc == 0) {
+			CHECK_RC(name, preview_collect(api.prefect, &plan, &preview, &err), rc, &err);
+			if (rc == 0) {
 				AUTO_FREE char *text = preview_markdown(&preview, &plan);
 				CHECK_HAS(name, text, "**Preview: 5 flow runs would be deleted**");
 				preview_release(&preview);
