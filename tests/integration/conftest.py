@@ -39,6 +39,13 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=1))
 
 
+def pytest_collection_modifyitems(items):
+    """PREFECT_SHARD=1/2: every second file, so that two runs side by side do all of it."""
+    shard, of = map(int, os.environ.get("PREFECT_SHARD", "1/1").split("/"))
+    files = sorted({item.path for item in items})
+    items[:] = [item for item in items if files.index(item.path) % of == shard - 1]
+
+
 @pytest.fixture(scope="session")
 def server_name():
     """Runs side by side get servers of their own; what a killed run left behind is taken over and cleared."""
@@ -56,8 +63,14 @@ def server_name():
 
 @pytest.fixture(scope="session")
 def server(server_name):
-    # How long a run waits before it asks again for a slot of its deployment; 30 s otherwise.
-    settings = ["PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS=1"]
+    settings = [
+        # What the server does every 5 to 30 s, and what tests would wait for.
+        "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS=1",
+        "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS=1",
+        "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS=1",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_INTERVAL_SECONDS=1",
+        f"PYTHONPATH={harness.PROJECT}/tests/integration/server",  # see sitecustomize.py there
+    ]
     with harness.Server(server_name, os.environ.get("PREFECT_VERSION"), settings) as server:
         yield server
 

@@ -229,8 +229,9 @@ class Db:
 
     def states(self, run_id):
         """Every state the run was in, the first one first; data and details decoded."""
-        rows = self.query("SELECT type, name, message, timestamp, data, state_details FROM flow_run_state"
-                          " WHERE flow_run_id = ? ORDER BY timestamp", run_id)
+        rows = self.query("SELECT state.type, name, message, timestamp, result.data, state_details"
+                          " FROM flow_run_state AS state LEFT JOIN artifact AS result ON result.id = result_artifact_id"
+                          " WHERE state.flow_run_id = ? ORDER BY timestamp", run_id)
         for row in rows:
             row["timestamp"] = parse_time(row["timestamp"])
             row["data"] = json.loads(row["data"]) if row["data"] else None
@@ -282,7 +283,7 @@ class History:
 
 def run_cli(url, *arguments, timeout=60, **settings):
     """Runs the program to its end. Every run of it must be free of sanitizer reports."""
-    run = subprocess.run([PROGRAM, *map(str, arguments)], env=environment(PREFECT_API_URL=url, **settings),
+    run = subprocess.run([PROGRAM, *map(str, arguments)], env=environment(**({"PREFECT_API_URL": url} | settings)),
                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
     assert_no_sanitizer_report(run.stderr)
     return run
@@ -296,8 +297,9 @@ class Worker:
         self.log = Path(folder) / f"{self.name}.log"
         defaults = {
             "PREFECT_API_URL": url,
-            "PREFECT_WORKER_QUERY_SECONDS": 0.5,
+            "PREFECT_WORKER_QUERY_SECONDS": 0.3,
             "PREFECT_WORKER_HEARTBEAT_SECONDS": 2,
+            "PREFECT_JANITOR_WATCH_SECONDS": 0.2,
             "PREFECT_LOGGING_LEVEL": "DEBUG",
         }
         with open(self.log, "a") as log:  # a worker that is started again goes on with its log
@@ -307,6 +309,9 @@ class Worker:
 
     def output(self):
         return self.log.read_text(errors="replace")
+
+    def wait_output(self, text, timeout=EXIT_SECONDS):
+        wait_until(lambda: text in self.output(), timeout, f"'{text}' in the log of worker {self.name}")
 
     def wait(self, expect=0, timeout=EXIT_SECONDS):
         """For a worker that ends by itself, as with --run-once."""

@@ -1,0 +1,85 @@
+"""A deployment of database-cleanup in the words of a test: trigger, ask, answer, and what came of it."""
+
+import json
+
+from harness import parse_time, unique, wait_until
+
+
+class Janitor:
+    def __init__(self, api, db, cli, *deploy_arguments):
+        """Without a concurrency limit, so that the runs of one test need not wait for those of another."""
+        self.api, self.db, self.cli = api, db, cli
+        self.pool = unique("pool")
+        self.name = unique("cleanup")
+        self.worker = None
+        self.deploy("--concurrency-limit", 0, *deploy_arguments)
+        self.deployment_id = self.deployment()["id"]
+
+    def deploy(self, *arguments):
+        deployed = self.cli("deploy", "--pool", self.pool, "--name", self.name, *arguments)
+        assert deployed.returncode == 0, deployed.stderr
+
+    def deployment(self):
+        return self.api.deployment(self.name)
+
+    def set_job_variables(self, **variables):
+        """For every run from its next start on: a worker reads them again each time."""
+        self.api.patch(f"/deployments/{self.deployment_id}", {"job_variables": variables})
+
+    def trigger(self, state=None, job_variables=None, more=None, **config):
+        """Past the schema, since only Prefect's own state names are in it. Returns the run's id."""
+        if state:
+            config["states_to_clean"] = [state]
+        more = (more or {}) | ({"job_variables": job_variables} if job_variables else {})
+        return self.api.trigger(self.deployment_id, {"config": config}, enforce=False, **more)
+
+    def ask(self, state=None, **more):
+        """Triggers a run and waits for its question."""
+        run_id = self.trigger(state, **more)
+        self.api.wait_state(run_id, "Paused")
+        return run_id
+
+    def answer(self, run_id, approve, notes=""):
+        verdict = self.api.resume(run_id, {"approve": approve, "notes": notes})
+        assert verdict["status"] == "ACCEPT", verdict
+
+    def approve(self, run_id, notes=""):
+        """Answers yes and waits for the end. Returns the run's result."""
+        self.answer(run_id, True, notes)
+        return self.result(run_id)
+
+    def result(self, run_id, state="Completed", **more):
+        """Waits for the end. Returns the data of the final state."""
+        self.api.wait_state(run_id, state, **more)
+        return self.db.states(run_id)[-1]["data"]
+
+    def failure(self, run_id):
+        """Waits for the run to fail. Returns its message."""
+        return self.api.wait_state(run_id, "Failed")["state"]["message"]
+
+    def plan(self, run_id):
+        """The stored plan, with its times parsed."""
+        plan = json.loads(self.db.inputs(run_id)["cleanup-plan"])
+        return plan | {key: parse_time(plan[key]) for key in ("cutoff", "planned_at")}
+
+    def questions(self, run_id):
+        """The inputs of a plan or of a question: what a run that asks nothing does not have."""
+        return {key for key in self.db.inputs(run_id) if not key.startswith("janitor-owner-")}
+
+    def keyset(self, run_id):
+        """The names of the inputs that belong to the latest question: schema, description, response."""
+        paused = [state for state in self.db.states(run_id) if state["name"] == "Paused"]
+        return paused[-1]["state_details"]["run_input_keyset"]
+
+    def preview(self, run_id):
+        return json.loads(self.db.inputs(run_id)[self.keyset(run_id)["description"]])
+
+    def wait_left(self, ids, count):
+        """Waits until at most so many of these runs exist; returns those."""
+        wait_until(lambda: len(self.db.existing(ids)) <= count, 30, f"at most {count} of {len(ids)} flow runs are left")
+        return self.db.existing(ids)
+
+    def wait_log(self, run_id, text, timeout=10):
+        """Waits for a line with this text in the run's log; returns the line."""
+        return wait_until(lambda: next((line for line in self.api.logs(run_id) if text in line), None), timeout,
+                          f"'{text}' in the log of {run_id}")

@@ -1,0 +1,214 @@
+"""`prefect-janitor deploy`: what is on the server afterwards, after a first call and after a second one."""
+
+import re
+
+import httpx
+import pytest
+from harness import unique, wait_until
+
+TIMEZONE = "Europe/Berlin"
+
+
+@pytest.fixture
+def deploy(api, cli):
+    """deploy(...) calls the command for a pool and a deployment of the test's own: (that deployment, the output)."""
+    pool, name = unique("pool"), unique("cleanup")
+
+    def call(*arguments):
+        done = cli("deploy", "--pool", pool, "--name", name, *arguments)
+        assert done.returncode == 0, done.stderr
+        return api.deployment(name), done.stdout
+
+    return call
+
+
+def schedules(deployment):
+    return [entry["schedule"] for entry in deployment["schedules"]]
+
+
+@pytest.mark.versions
+def test_creates_pool_flow_and_deployment(api, deploy):
+    deployment, output = deploy("--tag", "nightly", "--tag", "ops")
+    pool = api.get(f"/work_pools/{deployment['work_pool_name']}")
+    assert pool["type"] == "janitor" and pool["description"]
+    variables = pool["base_job_template"]["variables"]["properties"]
+    assert set(variables) == set(pool["base_job_template"]["job_configuration"]) == {"approval_timeout", "batch_pause_ms"}
+    assert all(variable["title"] and variable["description"] and "default" in variable for variable in variables.values())
+
+    assert api.get(f"/flows/{deployment['flow_id']}")["name"] == "database-cleanup"
+    assert set(deployment["tags"]) == {"database-maintenance", "cleanup", "nightly", "ops"}
+    assert "| Parameter |" in deployment["description"] and "**Paused**" in deployment["description"]
+    assert deployment["enforce_parameter_schema"] is True
+    assert deployment["parameters"] == {"config": {
+        "retention_period": "P30D", "states_to_clean": ["Completed", "Failed", "Cancelled"], "batch_size": 100,
+        "dry_run": False, "approval_type": "human"}}
+    assert deployment["global_concurrency_limit"]["limit"] == 1
+    assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    assert schedules(deployment) == [] and deployment["paused"] is False
+    assert deployment["name"] in output
+
+
+def test_the_default_name(api, cli):
+    done = cli("deploy", "--pool", unique("pool"))
+    assert done.returncode == 0, done.stderr
+    assert api.deployment("database-cleanup-deployment")["status"]
+
+
+def test_prints_the_page_in_the_ui(api, deploy):
+    deployment, output = deploy()
+    page = re.search(r"http\S+", output)[0]
+    assert page == f"{api.url.removesuffix('/api')}/v2/deployments/deployment/{deployment['id']}"
+    assert httpx.get(page, headers={"Accept": "text/html"}).status_code == 200
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    pytest.param(["--cron", "0 2 * * *"], {"cron": "0 2 * * *"}, marks=pytest.mark.versions),
+    (["--cron", "@daily"], {"cron": "@daily"}),
+    (["--interval", "PT12H"], {"interval": 12 * 3600}),
+    (["--interval", "P1DT30M"], {"interval": 86400 + 1800}),
+    (["--interval", "5400"], {"interval": 5400}),
+    (["--rrule", "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3"], {"rrule": "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3"}),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize("paused", [False, True], ids=["active", "paused"])
+def test_schedules(deploy, arguments, expected, paused):
+    deployment, output = deploy(*arguments, "--timezone", TIMEZONE, *["--paused"] * paused)
+    [schedule] = schedules(deployment)
+    assert schedule["timezone"] == TIMEZONE
+    # The server writes the start into a rule that has none.
+    assert {key: schedule[key] for key in expected} == expected or schedule["rrule"].endswith("\n" + expected["rrule"])
+    assert deployment["schedules"][0]["active"] is not paused
+    assert deployment["paused"] is paused
+    assert arguments[1] in output
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["retention_period=\"P60D\""], {"retention_period": "P60D"}),
+    (["config.batch_size=50", "dry_run=true"], {"batch_size": 50, "dry_run": True}),
+    (["config={\"batch_size\": 500}", "states_to_clean=[\"Crashed\"]"], {"batch_size": 500, "states_to_clean": ["Crashed"]}),
+    (["batch_size=10", "batch_size=20"], {"batch_size": 20}),
+], ids=" ".join)
+def test_parameters_are_merged(deploy, arguments, expected):
+    deployment, _ = deploy(*(part for argument in arguments for part in ("--param", argument)))
+    defaults = {"retention_period": "P30D", "states_to_clean": ["Completed", "Failed", "Cancelled"], "batch_size": 100,
+                "dry_run": False, "approval_type": "human"}
+    assert deployment["parameters"] == {"config": defaults | expected}
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_concurrency_limit(deploy, limit):
+    for _ in ("from the start", "in place of the default"):
+        deployment, _ = deploy("--concurrency-limit", limit)
+        assert (deployment["global_concurrency_limit"] or {}).get("limit", 0) == limit
+        assert (deployment["concurrency_options"] or {}).get("collision_strategy") == ("ENQUEUE" if limit else None)
+        deploy()
+
+
+SECOND = {
+    "cron": (["--cron", "30 4 * * *"], {"04:30"}),
+    "interval": (["--interval", "P1D"], {"00:00"}),
+    "paused": (["--cron", "30 4 * * *", "--paused"], set()),
+    "none": ([], set()),
+}
+
+
+@pytest.fixture(scope="module")
+def twice(api, db, cli):
+    """All second calls side by side, since the server takes seconds to make scheduled runs."""
+
+    def deploy(kind, *arguments):
+        done = cli("deploy", "--pool", names[kind], "--name", names[kind], *arguments)
+        assert done.returncode == 0, done.stderr
+        return api.deployment(names[kind])
+
+    def scheduled(kind):
+        """The times of day for which there are scheduled runs."""
+        return {row["expected_start_time"][11:16] for row in db.query(
+            "SELECT expected_start_time FROM flow_run WHERE deployment_id = ? AND state_type = 'SCHEDULED'",
+            first[kind]["id"])}
+
+    names = {kind: unique("twice") for kind in SECOND}
+    first = {kind: deploy(kind, "--cron", "0 2 * * *", "--param", "batch_size=50", "--tag", "first") for kind in SECOND}
+    wait_until(lambda: all(scheduled(kind) == {"02:00"} for kind in SECOND), 60, "scheduled runs of the first calls")
+    second, at_once = {}, {}
+    for kind, (arguments, _) in SECOND.items():
+        second[kind] = deploy(kind, *arguments, "--param", "dry_run=true", "--tag", "second")
+        at_once[kind] = scheduled(kind)
+    wait_until(lambda: all(scheduled(kind) == times for kind, (_, times) in SECOND.items()), 60,
+               "scheduled runs of the second calls")
+    return {kind: (first[kind], second[kind], at_once[kind]) for kind in SECOND}
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("kind", SECOND)
+def test_twice(twice, kind):
+    """The second call wins, and nothing of the first one's schedule is left."""
+    first, second, scheduled_at_once = twice[kind]
+    assert "02:00" not in scheduled_at_once
+    assert second["id"] == first["id"]
+    assert set(second["tags"]) == {"database-maintenance", "cleanup", "second"}
+    config = second["parameters"]["config"]
+    assert (config["dry_run"], config["batch_size"]) == (True, 100)
+    assert len(schedules(second)) == (0 if kind == "none" else 1)
+    assert second["paused"] is (kind == "paused")
+
+
+def test_again_changes_nothing(deploy):
+    arguments = ["--interval", "PT1H", "--timezone", TIMEZONE, "--tag", "same"]
+    first, _ = deploy(*arguments)
+    second, _ = deploy(*arguments)
+    ignored = {"updated", "last_polled", "status", "schedules"}
+    assert {k: v for k, v in first.items() if k not in ignored} == {k: v for k, v in second.items() if k not in ignored}
+    assert schedules(first) == schedules(second)
+
+
+def test_a_pool_edited_in_the_ui_stays(api, deploy):
+    deployment, _ = deploy()
+    pool = api.get(f"/work_pools/{deployment['work_pool_name']}")
+    template = pool["base_job_template"]
+    template["variables"]["properties"]["batch_pause_ms"]["default"] = 7
+    api.patch(f"/work_pools/{pool['name']}", {"base_job_template": template, "description": "ours"})
+    deploy()
+    again = api.get(f"/work_pools/{pool['name']}")
+    assert again["base_job_template"] == template and again["description"] == "ours"
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--cron", "61 * * * *"], "cron"),
+    (["--cron", "now and then"], "cron"),
+    (["--rrule", "FREQ=OFTEN"], "rrule"),
+    (["--cron", "0 2 * * *", "--timezone", "Mars/Olympus"], "timezone"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_schedule_that_the_server_refuses(api, cli, arguments, words):
+    name = unique("cleanup")
+    done = cli("deploy", "--pool", unique("pool"), "--name", name, *arguments)
+    assert done.returncode == 2, done
+    assert "HTTP 422" in done.stderr and words in done.stderr.lower()
+    assert api.request("GET", f"/deployments/name/database-cleanup/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("command", ["deploy", "start"])
+def test_a_pool_of_another_type(api, cli, command):
+    pool = unique("pool")
+    api.post("/work_pools/", {"name": pool, "type": "process"})
+    done = cli(command, "--pool", pool)
+    assert done.returncode == 2, done
+    assert all(word in done.stderr for word in (pool, "'process'", "'janitor'", "--pool"))
+    assert api.get(f"/work_pools/{pool}")["type"] == "process"
+
+
+@pytest.mark.parametrize("name", ["Grüße & Co", "a b", "50%"])
+def test_names_with_any_characters(api, cli, name):
+    pool, name = unique(f"{name} pool"), unique(name)
+    done = cli("deploy", "--pool", pool, "--name", name, "--tag", "ü & 100%")
+    if done.returncode == 2:  # the server's own rules for names
+        assert "422" in done.stderr, done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        [deployment] = api.post("/deployments/filter", {"deployments": {"name": {"any_": [name]}}})
+        assert deployment["work_pool_name"] == pool and "ü & 100%" in deployment["tags"]
+
+
+def test_the_server_enforces_the_schema(api, janitor):
+    answer = api.request("POST", f"/deployments/{janitor.deployment_id}/create_flow_run",
+                         {"parameters": {"config": {"batch_size": 5}}})
+    assert answer.status_code == 409 and "batch_size" in answer.text
