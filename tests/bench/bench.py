@@ -53,7 +53,8 @@ def old_runs(count, state_name):
 class Bench:
     def __init__(self, server, args, table):
         self.args, self.table, self.server = args, table, server
-        self.api, self.db, self.history = Api(server.url), Db(server.home), History(server)
+        self.db, self.history = Db(server.home), History(server)
+        self.api = Api(server.url, self.db)
         self.folder = tempfile.mkdtemp(prefix="bench-")
 
     def deploy(self, pool, *arguments):

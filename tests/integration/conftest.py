@@ -39,13 +39,6 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=1))
 
 
-def pytest_collection_modifyitems(items):
-    """PREFECT_SHARD=1/2: every second file, so that two runs side by side do all of it."""
-    shard, of = map(int, os.environ.get("PREFECT_SHARD", "1/1").split("/"))
-    files = sorted({item.path for item in items})
-    items[:] = [item for item in items if files.index(item.path) % of == shard - 1]
-
-
 @pytest.fixture(scope="session")
 def server_name():
     """Runs side by side get servers of their own; what a killed run left behind is taken over and cleared."""
@@ -76,8 +69,8 @@ def server(server_name):
 
 
 @pytest.fixture(scope="session")
-def api(server):
-    return harness.Api(server.url)
+def api(server, db):
+    return harness.Api(server.url, db)
 
 
 @pytest.fixture(scope="session")

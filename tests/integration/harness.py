@@ -18,7 +18,7 @@ import httpx
 PROJECT = Path(__file__).resolve().parents[2]
 SERVER_COMMAND = PROJECT / "scripts/server"
 PROGRAM = PROJECT / os.environ.get("PREFECT_JANITOR_BIN", "build/prefect-janitor")
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 EXIT_SECONDS = 30
 SANITIZER_REPORTS = (
     "ERROR: AddressSanitizer",
@@ -110,8 +110,8 @@ class Server:
 class Api:
     """Prefect's REST API. A locked SQLite database answers 503: that is normal life and tried again."""
 
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, url, db):
+        self.url, self.db = url, db
         self.http = httpx.Client(base_url=url, timeout=60)
 
     def request(self, method, path, body=None):
@@ -191,19 +191,18 @@ class Api:
 
     def wait_state(self, run_id, *names, timeout=30):
         """Waits for a state of one of these names and returns the run. Any other final state ends the wait."""
-        run = {}
-
-        def over():
-            run.update(self.run(run_id))
-            return run["state_name"] in names or run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+        def over():  # looks into the database, so as to leave the server's time to the worker
+            state_type, state_name = self.db.state(run_id)
+            return state_name in names or state_type in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
         try:
             wait_until(over, timeout, f"flow run {run_id} {' or '.join(names)}")
-            assert run["state_name"] in names, f"flow run {run_id} is {run['state_name']}, not {' or '.join(names)}"
+            name = self.db.state(run_id)[1]
+            assert name in names, f"flow run {run_id} is {name}, not {' or '.join(names)}"
         except AssertionError as error:
             logs = "\n".join(self.logs(run_id))
-            raise AssertionError(f"{error}\nits state: {run.get('state')}\nits logs:\n{logs}") from None
-        return run
+            raise AssertionError(f"{error}\nits state: {self.run(run_id)['state']}\nits logs:\n{logs}") from None
+        return self.run(run_id)
 
 
 class Db:
@@ -226,6 +225,11 @@ class Db:
         """Which of these flow runs are still there."""
         rows = self.query("SELECT id FROM flow_run WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
         return {row["id"] for row in rows}
+
+    def state(self, run_id):
+        """Type and name of the run's state."""
+        [row] = self.query("SELECT state_type, state_name FROM flow_run WHERE id = ?", run_id)
+        return row["state_type"], row["state_name"]
 
     def states(self, run_id):
         """Every state the run was in, the first one first; data and details decoded."""

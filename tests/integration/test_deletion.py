@@ -80,7 +80,7 @@ def test_gives_up_when_everything_is_refused(api, db, janitor, old, at_fault):
     janitor.answer(run_id, True)
     result = janitor.result(run_id, "Failed", timeout=60)
     assert result["deleted"] == 0 and 0 < result["failed"] < 60
-    assert "gave up" in api.run(run_id)["state"]["message"]
+    assert "given up" in api.run(run_id)["state"]["message"]
     assert db.existing(ids) == set(ids)
 
 

@@ -1,9 +1,67 @@
 """`prefect-janitor start`: how the worker shows itself to the server, and which runs it takes, and when."""
 
+import signal
 import socket
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
-from harness import from_now, parse_time, unique, wait_until
+from harness import PROGRAM, environment, from_now, unique, wait_until
+from janitor import Janitor
+
+REQUESTS_AT_ONCE = 4
+
+
+class CountingProxy(ThreadingHTTPServer):
+    """Hands requests on to a server and notes how many of them were on their way at the same time."""
+
+    daemon_threads = True
+
+    def __init__(self, url):
+        super().__init__(("127.0.0.1", 0), ForwardingHandler)
+        self.origin = url.removesuffix("/api")
+        self.url = f"http://127.0.0.1:{self.server_port}/api"
+        self.lock = threading.Lock()
+        self.now = self.most = 0
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class ForwardingHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+        with self.server.lock:
+            self.server.now += 1
+            self.server.most = max(self.server.most, self.server.now)
+        try:
+            answer = httpx.request(self.command, self.server.origin + self.path, content=body, headers=headers, timeout=60)
+        finally:
+            with self.server.lock:
+                self.server.now -= 1
+        self.send_response(answer.status_code)
+        for name in ("Content-Type", "Date"):
+            if name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        if answer.status_code != 204:
+            self.send_header("Content-Length", len(answer.content))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = forward
+
+    def log_message(self, *_):
+        pass
 
 
 def first_interval(db, run_id, state):
@@ -190,6 +248,24 @@ def test_two_workers_share_twenty_runs(db, idle, old, worker):
     assert db.existing(ids) == set()
 
 
+@pytest.mark.threads
+def test_many_runs_are_few_requests_at_once(server, db, idle, old, worker):
+    """A server on SQLite does one write at a time: more than a few requests at once only make it stumble."""
+    state, ids = old(20)
+    runs = [idle.trigger(state) for _ in range(10)]
+    with CountingProxy(server.url) as proxy:
+        one = worker(idle.pool, PREFECT_API_URL=proxy.url)
+        for run_id in runs:
+            idle.api.wait_state(run_id, "Paused")
+        for run_id in runs:
+            idle.answer(run_id, True)
+        for run_id in runs:
+            idle.result(run_id)
+        one.stop()
+    assert db.existing(ids) == set()
+    assert proxy.most <= REQUESTS_AT_ONCE
+
+
 def test_a_name_is_taken_once(idle, cli, worker):
     one = worker(idle.pool)
     idle.result(idle.trigger(unique("None")))
@@ -202,10 +278,6 @@ def test_a_name_is_taken_once(idle, cli, worker):
 
 def test_default_names_differ(api, idle, server):
     """Two workers without a name get names of their own."""
-    from harness import PROGRAM, environment
-    import signal
-    import subprocess
-
     settings = environment(PREFECT_API_URL=server.url, PREFECT_WORKER_QUERY_SECONDS=0.5)
     workers = [subprocess.Popen([PROGRAM, "start", "--pool", idle.pool], env=settings, stderr=subprocess.PIPE, text=True)
                for _ in range(2)]
@@ -223,8 +295,6 @@ def test_default_names_differ(api, idle, server):
 
 def test_the_default_deployment_runs(api, db, cli, old, worker):
     """With its concurrency limit of 1, the server's lease, and a second run that has to wait for the first."""
-    from janitor import Janitor
-
     limited = Janitor(api, db, cli, "--concurrency-limit", 1)
     states = [old(5)[0] for _ in range(3)]
     runs = [limited.trigger(state) for state in states]
@@ -236,5 +306,3 @@ def test_the_default_deployment_runs(api, db, cli, old, worker):
         assert end <= start, running
     for run_id in runs:
         assert limited.approve(run_id)["deleted"] == 5
-    assert "prefect.worker.name" in api.run(runs[0])["labels"]
-    assert parse_time(api.run(runs[0])["end_time"])
