@@ -109,7 +109,7 @@ static int join_pool(struct worker *worker, struct error *err)
 	if (prefect == NULL)
 		return error_nomem(err);
 	do {
-		rc = sync_once(worker, prefect, err);
+		rc = sync_join(worker, prefect, err);
 		if (rc == 0)
 			rc = sync_take_over(worker, prefect, /* restarted= */ true, err);
 	} while (rc != 0 && worker_retry(worker, "waiting for the server", err, &tries));

@@ -8,25 +8,34 @@
 /* Claimed (Pending) for so long without a mark of its worker: that worker died between the two. */
 #define UNMARKED_US (60 * US_PER_SEC)
 
-int sync_once(struct worker *worker, struct prefect *prefect, struct error *err)
+static int heartbeat(struct worker *worker, struct prefect *prefect, struct error *err)
 {
 	AUTO_JSON *metadata =
 		json_pack("{s:[{s:s, s:s}]}", "integrations", "name", "prefect-janitor", "version", JANITOR_VERSION);
 	int interval_s = (int)((worker->settings->heartbeat_ms + 999) / 1000);
+
+	return work_pool_heartbeat(prefect, worker->settings->pool, worker->name, interval_s, metadata, err);
+}
+
+int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
+{
 	struct work_pool pool;
 	bool created;
 
-	int rc = work_pool_heartbeat(prefect, worker->settings->pool, worker->name, interval_s, metadata, err);
-	if (rc != ERR_NOT_FOUND)
-		return rc;
-
-	rc = pool_ensure(prefect, worker->settings->pool, &pool, &created, err);
+	int rc = pool_ensure(prefect, worker->settings->pool, &pool, &created, err);
 	if (rc != 0)
 		return rc;
 	if (created)
 		log_info("created work pool '%s' (type %s)", pool.name, pool.type);
 	work_pool_release(&pool);
-	return work_pool_heartbeat(prefect, worker->settings->pool, worker->name, interval_s, metadata, err);
+	return heartbeat(worker, prefect, err);
+}
+
+int sync_once(struct worker *worker, struct prefect *prefect, struct error *err)
+{
+	int rc = heartbeat(worker, prefect, err);
+
+	return rc == ERR_NOT_FOUND ? sync_join(worker, prefect, err) : rc;
 }
 
 /* What taking over needs to know; the list of workers is only asked for when there is a run to decide on. */

@@ -65,7 +65,9 @@ bool worker_is_passing(const struct error *err);
 
 /* --- services ------------------------------------------------------------------------------------------ */
 
-/* Sends a heartbeat, once; creates the pool where there is none. */
+/* Reads or creates the pool, checks its type (ERR_USAGE), and sends the first heartbeat. */
+int sync_join(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
+/* Sends a heartbeat, once; joins the pool anew where it is gone. */
 int sync_once(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
 /* Takes runs of this pool that nobody runs: those of a worker that the server calls OFFLINE or does not know, those
  * that were claimed and never marked, and at the start (@restarted) those of this worker's name. Paused ones are

@@ -190,7 +190,7 @@ def test_a_schedule_that_the_server_refuses(api, cli, arguments, words):
 def test_a_pool_of_another_type(api, cli, command):
     pool = unique("pool")
     api.post("/work_pools/", {"name": pool, "type": "process"})
-    done = cli(command, "--pool", pool)
+    done = cli(command, "--pool", pool, timeout=20)
     assert done.returncode == 2, done
     assert all(word in done.stderr for word in (pool, "'process'", "'janitor'", "--pool"))
     assert api.get(f"/work_pools/{pool}")["type"] == "process"
