@@ -33,6 +33,7 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 	int used = vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 
+	err->code = code;
 	if (used < 0 || (size_t)used >= sizeof text)
 		return code;
 

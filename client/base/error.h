@@ -38,7 +38,7 @@ struct error {
  * Control characters in the text are replaced: it may quote what a server sent. */
 int error_set(struct error *err, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Puts "context: " in front of the text that is already there; returns err's code. */
+/* Puts "context: " in front of the text that is already there, and sets the code; returns it. */
 int error_prefix(struct error *err, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* ERR_NOMEM with its text. */
