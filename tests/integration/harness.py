@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 SERVER_COMMAND = PROJECT / "scripts/server"
 PROGRAM = PROJECT / os.environ.get("PREFECT_JANITOR_BIN", "build/prefect-janitor")
 POLL_SECONDS = 0.02
-EXIT_SECONDS = 30
+EXIT_SECONDS = 60
 SANITIZER_REPORTS = (
     "ERROR: AddressSanitizer",
     "ERROR: LeakSanitizer",
@@ -189,7 +189,7 @@ class Api:
         assert answer.status_code in (200, 404), f"input {key}: {answer.status_code} {answer.text}"
         return answer.json() if answer.status_code == 200 else None
 
-    def wait_state(self, run_id, *names, timeout=30):
+    def wait_state(self, run_id, *names, timeout=90):
         """Waits for a state of one of these names and returns the run. Any other final state ends the wait."""
         def over():  # looks into the database, so as to leave the server's time to the worker
             state_type, state_name = self.db.state(run_id)

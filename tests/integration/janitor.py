@@ -76,7 +76,7 @@ class Janitor:
 
     def wait_left(self, ids, count):
         """Waits until at most so many of these runs exist; returns those."""
-        wait_until(lambda: len(self.db.existing(ids)) <= count, 30, f"at most {count} of {len(ids)} flow runs are left")
+        wait_until(lambda: len(self.db.existing(ids)) <= count, 60, f"at most {count} of {len(ids)} flow runs are left")
         return self.db.existing(ids)
 
     def wait_log(self, run_id, text, timeout=10):

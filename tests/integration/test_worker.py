@@ -21,7 +21,7 @@ class CountingProxy(ThreadingHTTPServer):
 
     def __init__(self, url):
         super().__init__(("127.0.0.1", 0), ForwardingHandler)
-        self.origin = url.removesuffix("/api")
+        self.origin = httpx.Client(base_url=url.removesuffix("/api"), timeout=60)
         self.url = f"http://127.0.0.1:{self.server_port}/api"
         self.lock = threading.Lock()
         self.now = self.most = 0
@@ -33,6 +33,7 @@ class CountingProxy(ThreadingHTTPServer):
     def __exit__(self, *_):
         self.shutdown()
         self.server_close()
+        self.origin.close()
 
 
 class ForwardingHandler(BaseHTTPRequestHandler):
@@ -45,7 +46,7 @@ class ForwardingHandler(BaseHTTPRequestHandler):
             self.server.now += 1
             self.server.most = max(self.server.most, self.server.now)
         try:
-            answer = httpx.request(self.command, self.server.origin + self.path, content=body, headers=headers, timeout=60)
+            answer = self.server.origin.request(self.command, self.path, content=body, headers=headers)
         finally:
             with self.server.lock:
                 self.server.now -= 1
