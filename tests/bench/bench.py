@@ -5,6 +5,7 @@ the same groups, written anew for each candidate into the same server, or into a
 """
 
 import argparse
+import contextlib
 import re
 import socket
 import statistics
@@ -274,8 +275,9 @@ class CountingProxy:
         except OSError:
             pass
         finally:
-            source.close()
-            target.close()
+            for end in (source, target):  # at once on both sides: a client must not write into a dead connection
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
 
 def main():
