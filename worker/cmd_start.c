@@ -25,6 +25,9 @@
 	"A first SIGTERM or SIGINT lets running deletions stop between two batches and leaves every run as\n" \
 	"the next start of this worker needs it; a second one ends at once.\n"
 
+/* How far back a new worker looks for questions that expired while no worker ran. */
+#define EXPIRED_AT_START_MS (INT64_C(7) * 24 * 60 * 60 * 1000)
+
 /* Two workers of one name on a host are found by a lock on a file, which also dies with a killed process. */
 #define DEFAULT_NAMES 100
 
@@ -103,7 +106,7 @@ static int take_name(struct worker *worker, int *ret_fd, struct error *err)
 static int join_pool(struct worker *worker, struct error *err)
 {
 	struct prefect *prefect = worker_service_session(worker);
-	int tries = 0;
+	struct trouble trouble = {0};
 	int rc;
 
 	if (prefect == NULL)
@@ -111,8 +114,10 @@ static int join_pool(struct worker *worker, struct error *err)
 	do {
 		rc = sync_join(worker, prefect, err);
 		if (rc == 0)
-			rc = sync_take_over(worker, prefect, /* restarted= */ true, err);
-	} while (rc != 0 && worker_retry(worker, "waiting for the server", err, &tries));
+			rc = take_over_abandoned(worker, prefect, /* restarted= */ true, err);
+		if (rc == 0)
+			rc = take_over_expired(worker, prefect, /* restarted= */ true, EXPIRED_AT_START_MS, err);
+	} while (rc != 0 && worker_retry(worker, &trouble, "waiting for the server", err));
 	prefect_free(prefect);
 	return stop_asked(&worker->stop) ? ERR_STOPPED : rc;
 }

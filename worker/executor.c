@@ -12,8 +12,8 @@
 #define STACK_SIZE (512 * 1024)
 /* The server rounds a WAIT to whole seconds. */
 #define WAIT_MAX_MS 60000
-/* Where a run could not be looked at or claimed, it is tried again after this. */
-#define TRY_AGAIN_US (5 * US_PER_SEC)
+/* A body that had to leave its run is started again after this. */
+#define AGAIN_US (5 * US_PER_SEC)
 
 struct execution {
 	struct execution *next; /* in worker->executions; guarded by worker->lock, as is `finished` */
@@ -22,9 +22,11 @@ struct execution {
 	struct worker *worker;
 	struct prefect *prefect;
 	struct run handle;      /* as the registry knows it */
+	int64_t wait_ms;        /* before the next try, where the last one failed; else 0 */
 	struct flow_run run;    /* as the server knows it */
 	const struct flow_spec *flow;
 	json_t *job_variables;  /* of the deployment; may be NULL */
+	bool pool_paused;
 	json_t *template;       /* of the pool, as it is now: its defaults can be edited in the UI */
 	struct question question;
 };
@@ -38,8 +40,10 @@ static enum step on_error(struct execution *e, const char *what, const struct er
 		log_warning("flow run %s: it was deleted, dropping it", e->handle.id);
 		return STEP_DROP;
 	}
-	if (err->code != ERR_STOPPED)
-		log_warning("flow run %s: %s, trying again: %s", e->handle.id, what, err->text);
+	char about[160];
+	(void)snprintf(about, sizeof about, "flow run %s: %s", e->handle.id, what);
+	(void)worker_tell(e->worker, &e->handle.trouble, about, err->code, err);
+	e->wait_ms = trouble_wait_ms(&e->handle.trouble, err);
 	return STEP_LATER;
 }
 
@@ -150,6 +154,35 @@ static enum step sign(struct execution *e)
 	return rc == 0 ? STEP_ON : on_error(e, "it cannot be marked", &err);
 }
 
+static enum step read_template(struct execution *e)
+{
+	struct work_pool pool;
+	struct error err;
+
+	if (work_pool_read(e->prefect, e->worker->settings->pool, &pool, &err) != 0)
+		return on_error(e, "its work pool cannot be read", &err);
+	e->template = json_incref(pool.template);
+	e->pool_paused = pool.is_paused;
+	work_pool_release(&pool);
+	return STEP_ON;
+}
+
+/* A pool or a queue that was paused after its runs were fetched: they stay where they are. */
+static enum step obey_pauses(struct execution *e)
+{
+	struct error err;
+	bool paused = e->pool_paused;
+
+	if (!paused && e->run.work_queue_id[0] != '\0') {
+		int rc = work_queue_is_paused(e->prefect, e->run.work_queue_id, &paused, &err);
+		if (rc != 0 && rc != ERR_NOT_FOUND) /* a queue that was deleted pauses nothing */
+			return on_error(e, "its work queue cannot be read", &err);
+	}
+	if (paused)
+		log_info("%s (%s): its work pool or work queue is paused, leaving it for later", e->run.name, e->handle.id);
+	return paused ? STEP_DROP : STEP_ON;
+}
+
 /* Is the run Pending by the claim of this very handle? */
 static bool is_our_claim(const struct execution *e)
 {
@@ -174,7 +207,13 @@ static enum step claim(struct execution *e)
 	if (due > prefect_now(e->prefect) + US_PER_SEC)
 		return STEP_DROP; /* moved to a later time: the poll brings it again */
 
-	enum step step = propose(e, &(struct state_proposal){.type = STATE_PENDING, .name = "Pending",
+	enum step step = obey_pauses(e);
+	if (step != STEP_ON)
+		return step;
+	struct owner self = worker_owner(e->worker);
+	char message[OWNER_NAME_SIZE + 32];
+	ownership_claim_message(&self, message);
+	step = propose(e, &(struct state_proposal){.type = STATE_PENDING, .name = "Pending", .message = message,
 	                                                     .transition_id = e->handle.claim}, &wait_s);
 	if (step == STEP_ON) {
 		e->handle.ours = true;
@@ -234,10 +273,12 @@ static enum step prepare(struct execution *e)
 
 	if (step == STEP_ON)
 		step = find_flow(e);
-	if (step == STEP_ON && !e->handle.ours)
-		step = claim(e);
-	else if (step == STEP_ON)
+	if (step == STEP_ON)
+		step = read_template(e);
+	if (step == STEP_ON && e->handle.ours)
 		return go_on(e);
+	if (step == STEP_ON)
+		step = claim(e);
 	if (step == STEP_ON)
 		step = sign(e);
 	if (step == STEP_ON)
@@ -256,16 +297,13 @@ static enum step read_question(struct execution *e)
 	return STEP_ON;
 }
 
-static enum step read_template(struct execution *e)
+/* The run stays in hand, and its body is started again later. */
+static void postpone(struct execution *e)
 {
-	struct work_pool pool;
-	struct error err;
+	int64_t wait_us = e->wait_ms > 0 ? e->wait_ms * 1000 : AGAIN_US;
 
-	if (work_pool_read(e->prefect, e->worker->settings->pool, &pool, &err) != 0)
-		return on_error(e, "its work pool cannot be read", &err);
-	e->template = json_incref(pool.template);
-	work_pool_release(&pool);
-	return STEP_ON;
+	registry_postpone(&e->worker->registry, e->handle.id, e->handle.ours, server_clock_now(&e->worker->clock) + wait_us,
+	                  &e->handle.trouble);
 }
 
 static void execute(struct execution *e)
@@ -275,10 +313,12 @@ static void execute(struct execution *e)
 	enum step step = prepare(e);
 
 	if (step == STEP_ON)
-		step = read_template(e);
-	if (step == STEP_ON)
 		step = read_question(e);
 	if (step == STEP_ON) {
+		char about[80];
+		(void)snprintf(about, sizeof about, "flow run %s", e->handle.id);
+		(void)worker_tell(e->worker, &e->handle.trouble, about, 0, NULL);
+		e->wait_ms = 0;
 		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template,
 		                                    &e->question);
 		if (ctx != NULL)
@@ -291,7 +331,7 @@ static void execute(struct execution *e)
 	else if (step == STEP_PARK || outcome == FLOW_PARKED)
 		registry_park(registry, e->handle.id);
 	else
-		registry_postpone(registry, e->handle.id, e->handle.ours, prefect_now(e->prefect) + TRY_AGAIN_US);
+		postpone(e);
 }
 
 static void *executor_thread(void *arg)
@@ -302,8 +342,7 @@ static void *executor_thread(void *arg)
 	if (e->prefect != NULL)
 		execute(e);
 	else
-		registry_postpone(&e->worker->registry, e->handle.id, e->handle.ours,
-		                  server_clock_now(&e->worker->clock) + TRY_AGAIN_US);
+		postpone(e);
 	prefect_free(e->prefect);
 	flow_run_release(&e->run);
 	json_decref(e->job_variables);
@@ -337,7 +376,8 @@ void executor_start(struct worker *worker, const struct run *run)
 	(void)pthread_attr_destroy(&attr);
 	if (rc != 0) {
 		log_error("flow run %s: no memory for another executor, trying again", run->id);
-		registry_postpone(&worker->registry, run->id, run->ours, server_clock_now(&worker->clock) + TRY_AGAIN_US);
+		registry_postpone(&worker->registry, run->id, run->ours, server_clock_now(&worker->clock) + AGAIN_US,
+		                  &run->trouble);
 		free(e);
 	}
 }

@@ -30,7 +30,7 @@ struct flow_ctx {
 	enum halt halt;
 	enum state_type halt_state;
 	int64_t checked_ms; /* when flow_may_go_on() last said yes */
-	int tries;          /* of what flow_retry() waits for */
+	struct trouble trouble; /* what flow_retry() waits for */
 };
 
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
@@ -156,9 +156,11 @@ int64_t flow_checked_ago_ms(const struct flow_ctx *ctx)
 
 void flow_recovered(struct flow_ctx *ctx)
 {
-	if (ctx->tries > 0)
-		flow_log(ctx, LOG_LEVEL_INFO, "the server answers again, going on");
-	ctx->tries = 0;
+	char span[TIME_TEXT_SIZE];
+	int64_t lasted_ms;
+
+	if (trouble_over(&ctx->trouble, &lasted_ms))
+		flow_log(ctx, LOG_LEVEL_INFO, "the server answers again after %s, going on", span_format(lasted_ms, span));
 }
 
 /* One look at the run; ERR_STOPPED where it halted, else the error of the request. */
@@ -187,6 +189,18 @@ static int look(struct flow_ctx *ctx, struct error *err)
 	return flow_halted(ctx) ? ERR_STOPPED : 0;
 }
 
+/* Says a failure in the run's log and the worker's, where it is news, and waits before the next try. */
+static bool wait_out(struct flow_ctx *ctx, const struct error *err)
+{
+	bool news = ctx->trouble.tries == 0 || ctx->trouble.code != err->code;
+
+	if (!worker_retry(ctx->worker, &ctx->trouble, ctx->run.name, err))
+		return false;
+	if (news)
+		run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_WARNING, err->text);
+	return true;
+}
+
 /* Looks until it is known whether the run may go on. Not knowing is no reason to go on, whatever the error. */
 static bool look_until_known(struct flow_ctx *ctx)
 {
@@ -197,8 +211,8 @@ static bool look_until_known(struct flow_ctx *ctx)
 	while (look(ctx, &err) != 0) {
 		if (flow_halted(ctx))
 			return false;
-		err.code = worker_is_passing(&err) ? err.code : ERR_BUSY;
-		if (!worker_retry(ctx->worker, ctx->run.name, &err, &ctx->tries))
+		err.code = trouble_is_passing(&err) ? err.code : ERR_BUSY;
+		if (!wait_out(ctx, &err))
 			return halt(ctx, HALT_STOPPING);
 	}
 	return true;
@@ -218,11 +232,8 @@ bool flow_retry(struct flow_ctx *ctx, const struct error *err)
 		return false;
 	if (err->code == ERR_STOPPED || stop_asked(&ctx->worker->stop))
 		return halt(ctx, HALT_STOPPING);
-	int before = ctx->tries;
-	if (!worker_retry(ctx->worker, ctx->run.name, err, &ctx->tries))
+	if (!wait_out(ctx, err))
 		return stop_asked(&ctx->worker->stop) ? halt(ctx, HALT_STOPPING) : false;
-	if (before == 0)
-		run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_WARNING, err->text);
 	/* Whatever happened meanwhile: only a Running run goes on. */
 	return look_until_known(ctx);
 }
@@ -236,7 +247,7 @@ static int propose(struct flow_ctx *ctx, const struct state_proposal *wanted, st
 {
 	struct state_proposal proposal = *wanted;
 	char transition_id[UUID_SIZE];
-	int tries = 0;
+	struct trouble trouble = {0};
 	int rc;
 
 	uuid_make(transition_id);
@@ -247,8 +258,8 @@ static int propose(struct flow_ctx *ctx, const struct state_proposal *wanted, st
 		if (rc == ERR_NOT_FOUND || rc == ERR_INVALID)
 			return rc;
 		/* Whatever else it is: the state has to get there, or the run would stay as it is for ever. */
-		err->code = worker_is_passing(err) ? err->code : ERR_BUSY;
-		if (rc == ERR_STOPPED || !worker_retry(ctx->worker, ctx->run.name, err, &tries)) {
+		err->code = trouble_is_passing(err) ? err->code : ERR_BUSY;
+		if (rc == ERR_STOPPED || !worker_retry(ctx->worker, &trouble, ctx->run.name, err)) {
 			(void)halt(ctx, HALT_STOPPING);
 			return ERR_STOPPED;
 		}

@@ -7,6 +7,8 @@
 
 #define KEY_PREFIX "janitor-owner-"
 #define KEY_SIZE 40
+#define CLAIM_BEFORE "claimed by worker '"
+#define CLAIM_AFTER "'"
 
 /* Takes one record of the list into account. The server lists inputs in the order of their creation. */
 static void add_record(const json_t *input, const char *progress, struct taking *latest)
@@ -21,6 +23,7 @@ static void add_record(const json_t *input, const char *progress, struct taking 
 	latest->number = number;
 	latest->worker[0] = '\0';
 	latest->instance[0] = '\0';
+	latest->noted[0] = '\0';
 	if (json_read(text, strlen(text), &value, NULL) != 0)
 		return;
 
@@ -29,6 +32,7 @@ static void add_record(const json_t *input, const char *progress, struct taking 
 	const char *noted = json_string_value(json_object_get(value, "progress"));
 	(void)snprintf(latest->worker, sizeof latest->worker, "%s", worker != NULL ? worker : "");
 	(void)snprintf(latest->instance, sizeof latest->instance, "%s", instance != NULL ? instance : "");
+	(void)snprintf(latest->noted, sizeof latest->noted, "%s", noted != NULL ? noted : "");
 	latest->stalled = noted != NULL && strcmp(noted, progress) == 0 ? latest->stalled + 1 : 0;
 }
 
@@ -60,12 +64,17 @@ int ownership_take(struct prefect *prefect, const char *flow_run_id, const struc
 	return run_input_create(prefect, flow_run_id, key, value, err);
 }
 
-void ownership_progress(const struct flow_run *run, char *ret_progress, size_t size)
+static const char *state_timestamp(const struct flow_run *run)
 {
-	const char *since = json_string_value(json_object_get(run->state, "timestamp"));
+	return json_string_value(json_object_get(run->state, "timestamp"));
+}
+
+void ownership_progress(const struct flow_run *run, char ret_progress[OWNER_PROGRESS_SIZE])
+{
+	const char *since = state_timestamp(run);
 	const json_t *label = json_object_get(run->labels, LABEL_PROGRESS);
 
-	(void)snprintf(ret_progress, size, "%s since %s at %lld", state_type_name((enum state_type)run->state_type),
+	(void)snprintf(ret_progress, OWNER_PROGRESS_SIZE, "%s since %s at %lld", state_type_name((enum state_type)run->state_type),
 	               since != NULL ? since : "?", (long long)json_integer_value(label));
 }
 
@@ -81,4 +90,38 @@ bool ownership_is(const struct flow_run *run, const struct owner *owner)
 
 	return worker != NULL && strcmp(worker, owner->worker) == 0 && instance != NULL &&
 	       strcmp(instance, owner->instance) == 0;
+}
+
+void ownership_claim_message(const struct owner *owner, char ret_message[OWNER_NAME_SIZE + 32])
+{
+	(void)snprintf(ret_message, OWNER_NAME_SIZE + 32, CLAIM_BEFORE "%s" CLAIM_AFTER, owner->worker);
+}
+
+bool ownership_claimed_by(const struct flow_run *run, char ret_worker[OWNER_NAME_SIZE])
+{
+	const char *message = json_string_value(json_object_get(run->state, "message"));
+	const size_t before = strlen(CLAIM_BEFORE);
+	const size_t after = strlen(CLAIM_AFTER);
+	size_t len = message != NULL ? strlen(message) : 0;
+
+	if (run->state_type != STATE_PENDING || len <= before + after || len - before - after >= OWNER_NAME_SIZE ||
+	    strncmp(message, CLAIM_BEFORE, before) != 0 || strcmp(message + len - after, CLAIM_AFTER) != 0)
+		return false;
+	(void)snprintf(ret_worker, OWNER_NAME_SIZE, "%.*s", (int)(len - before - after), message + before);
+	return true;
+}
+
+bool ownership_ended(const struct flow_run *run)
+{
+	const char *told = json_string_value(json_object_get(run->labels, LABEL_ENDED));
+	const char *since = state_timestamp(run);
+
+	return told != NULL && since != NULL && strcmp(told, since) == 0;
+}
+
+json_t *ownership_ended_label(const struct flow_run *run)
+{
+	const char *since = state_timestamp(run);
+
+	return json_pack("{s:s}", LABEL_ENDED, since != NULL ? since : "");
 }

@@ -17,6 +17,12 @@
 /* How far a deletion has come; a part of what tells whether a restart made progress. */
 #define LABEL_PROGRESS "janitor.progress"
 
+/* Set when the run's log says how a wait for an answer ended, so that it is said once. */
+#define LABEL_ENDED "janitor.ended"
+
+#define OWNER_NAME_SIZE 128
+#define OWNER_PROGRESS_SIZE 160
+
 /* A run is given up after so many takings one after the other without progress. */
 #define OWNERSHIP_STALLED_MAX 3
 
@@ -28,8 +34,9 @@ struct owner {
 /* The latest taking of a run. */
 struct taking {
 	int number;                /* 0: nobody has taken it yet */
-	char worker[128];          /* "" where the record cannot be read */
+	char worker[OWNER_NAME_SIZE]; /* "" where the record cannot be read */
 	char instance[UUID_SIZE];
+	char noted[OWNER_PROGRESS_SIZE]; /* how far the run was then */
 	int stalled;               /* how many of the latest takings in a row found the run where it is now */
 };
 
@@ -43,10 +50,19 @@ int ownership_take(struct prefect *prefect, const char *flow_run_id, const struc
                    const struct taking *latest, const char *progress, struct error *err) MUST_CHECK;
 
 /* How far a run is, for a taking: its state, since when, and the progress label. */
-void ownership_progress(const struct flow_run *run, char *ret_progress, size_t size);
+void ownership_progress(const struct flow_run *run, char ret_progress[OWNER_PROGRESS_SIZE]);
+
+/* The message of the Pending state with which a worker claims a run: it tells whose the run is before the first mark
+ * can be put on it. And back: false where the run is not Pending by such a claim. */
+void ownership_claim_message(const struct owner *owner, char ret_message[OWNER_NAME_SIZE + 32]);
+bool ownership_claimed_by(const struct flow_run *run, char ret_worker[OWNER_NAME_SIZE]);
 
 /* The name in the run's labels, NULL for none; and whether @owner is the one in them. */
 const char *ownership_worker(const struct flow_run *run);
 bool ownership_is(const struct flow_run *run, const struct owner *owner);
+
+/* Does LABEL_ENDED stand on the run, for the state that it is in now? And the label as it would be set. */
+bool ownership_ended(const struct flow_run *run);
+json_t *ownership_ended_label(const struct flow_run *run);
 
 #endif

@@ -63,33 +63,35 @@ static void wait_for_next(struct worker *worker, int64_t next_poll_ms, time_us n
 		registry_wait(&worker->registry, wait);
 }
 
-static void poll_and_tell(struct worker *worker, struct prefect *prefect, bool *trouble)
+/* How long until the next look. A server that is away is asked at every interval all the same: that is how its return
+ * is noticed; one that refuses us, or wants to be left alone for a while, is asked less often. */
+static int64_t next_wait_ms(const struct worker *worker, const struct trouble *trouble, const struct error *err)
 {
-	struct error err;
+	int64_t wait = wait_jitter(worker->settings->query_ms);
 
-	int rc = poll_once(worker, prefect, &err);
-	if (rc == ERR_STOPPED)
-		return;
-	if (rc != 0 && !*trouble)
-		log_warning("cannot look for scheduled runs: %s; trying again at every interval", err.text);
-	else if (rc == 0 && *trouble)
-		log_info("looking for scheduled runs works again");
-	*trouble = rc != 0;
+	if (trouble->tries == 0 || (err->code != ERR_AUTH && err->retry_after_ms == 0))
+		return wait;
+	int64_t slow = trouble_wait_ms(trouble, err);
+	return slow > wait ? slow : wait;
 }
 
 void *poll_thread(void *arg)
 {
 	struct worker *worker = arg;
 	struct prefect *prefect = worker_service_session(worker);
+	struct trouble trouble = {0};
+	struct error err;
 	int64_t next_poll_ms = 0;
-	bool trouble = false;
 	bool polled = false;
 
 	while (prefect != NULL && !stop_asked(&worker->stop)) {
 		if (clock_mono_ms() >= next_poll_ms && !(worker->settings->run_once && polled)) {
-			poll_and_tell(worker, prefect, &trouble);
-			polled = !trouble;
-			next_poll_ms = clock_mono_ms() + wait_jitter(worker->settings->query_ms);
+			int rc = poll_once(worker, prefect, &err);
+			(void)worker_tell(worker, &trouble, "looking for scheduled runs", rc, &err);
+			if (rc == 0)
+				worker_contact(worker);
+			polled = rc == 0;
+			next_poll_ms = clock_mono_ms() + next_wait_ms(worker, &trouble, &err);
 		}
 		time_us next_due = start_due(worker);
 		if (worker->settings->run_once && polled) {

@@ -120,20 +120,31 @@ void registry_park(struct registry *registry, const char *id)
 	unlock(registry);
 }
 
-void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due)
+void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due, const struct trouble *trouble)
 {
 	lock(registry);
 	struct run *run = change(registry, id, RUN_DUE);
 	if (run != NULL) {
 		run->ours = ours;
 		run->due = due;
+		run->trouble = trouble != NULL ? *trouble : (struct trouble){0};
 	}
+	unlock(registry);
+}
+
+void registry_hurry(struct registry *registry)
+{
+	lock(registry);
+	for (size_t i = 0; i < registry->count; i++)
+		if (registry->runs[i].phase == RUN_DUE && registry->runs[i].trouble.tries > 0)
+			registry->runs[i].due = 0;
+	announce(registry);
 	unlock(registry);
 }
 
 void registry_resume(struct registry *registry, const char *id)
 {
-	registry_postpone(registry, id, /* ours= */ true, /* due= */ 0);
+	registry_postpone(registry, id, /* ours= */ true, /* due= */ 0, /* trouble= */ NULL);
 }
 
 void registry_drop(struct registry *registry, const char *id)

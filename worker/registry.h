@@ -15,6 +15,7 @@
 
 #include "client/base/clock.h"
 #include "client/base/json.h"
+#include "worker/trouble.h"
 
 enum run_phase { RUN_DUE, RUN_ACTIVE, RUN_PARKED };
 
@@ -24,6 +25,7 @@ struct run {
 	bool ours;   /* Pending, Running or Paused by our doing: no claim is needed */
 	char claim[UUID_SIZE]; /* transition id of our claim: by it we know a Pending that is ours although the answer was lost */
 	time_us due; /* by the server's clock; of DUE runs */
+	struct trouble trouble; /* of the latest tries to start its body; the executor's while it is ACTIVE */
 };
 
 struct registry {
@@ -53,8 +55,11 @@ bool registry_take(struct registry *registry, time_us now, struct run *ret_run, 
 void registry_park(struct registry *registry, const char *id);
 void registry_resume(struct registry *registry, const char *id);
 void registry_drop(struct registry *registry, const char *id);
-/* An ACTIVE run that is to be started again at @due. */
-void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due);
+/* An ACTIVE run that is to be started again at @due, with @trouble (may be NULL) as it is now. */
+void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due, const struct trouble *trouble);
+
+/* Runs that were postponed are due now: what they waited for may be over. */
+void registry_hurry(struct registry *registry);
 
 /* Copies the ids of up to @max PARKED runs from position @from on; returns how many. *@from moves on; it is
  * (size_t)-1 at the end. */

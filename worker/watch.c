@@ -12,8 +12,11 @@
 
 /* Ended by the server or by somebody else: the window of the approval has passed, or a state was forced. What was
  * deleted before a pause in the middle of a deletion stays deleted; without an answer nothing ever was. */
-static int tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
+int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
 {
+	const char *how = flow_run_pause_expired(run) ? "the time to answer is over" : "the run ended";
+	char what[160];
+
 	AUTO_JSON *inputs = NULL;
 	bool answered = false;
 	size_t i;
@@ -27,8 +30,13 @@ static int tell_ended(struct worker *worker, struct prefect *prefect, const stru
 		const char *key = json_string_value(json_object_get(input, "key"));
 		answered = answered || (key != NULL && strstr(key, "-response") != NULL);
 	}
-	const char *what = answered ? "the run ended while it was paused: nothing was deleted since"
-	                            : "the run ended while it waited for an approval: nothing was deleted";
+	(void)snprintf(what, sizeof what, "%s%s", how,
+	               answered ? " while it was paused: nothing was deleted since"
+	                        : flow_run_pause_expired(run) ? ", nobody approved: nothing was deleted"
+	                                                      : " while it waited for an approval: nothing was deleted");
+	rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
+	if (rc != 0 && rc != ERR_NOT_FOUND)
+		return rc;
 	log_info("%s (%s): %s: %s", run->name, run->id, run->state_name != NULL ? run->state_name : "?", what);
 	run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING, what);
 	registry_drop(&worker->registry, run->id);
@@ -55,7 +63,7 @@ static int on_change(struct worker *worker, struct prefect *prefect, const struc
 	case STATE_FAILED:
 	case STATE_CANCELLED:
 	case STATE_CRASHED:
-		return tell_ended(worker, prefect, run, err);
+		return watch_tell_ended(worker, prefect, run, err);
 	case STATE_PAUSED:
 	case STATE_UNKNOWN:
 		break;
@@ -150,27 +158,23 @@ void *watch_thread(void *arg)
 	struct prefect *prefect = worker_service_session(worker);
 	struct error err;
 	int64_t next_count_ms = 0;
+	struct trouble trouble = {0};
 	int64_t wait = worker->settings->watch_ms;
-	bool trouble = false;
 
-	while (prefect != NULL && !stop_wait(&worker->stop, wait)) {
+	while (prefect != NULL &&
+	       !(trouble.tries > 0 ? stop_wait_nudged(&worker->stop, wait) : stop_wait(&worker->stop, wait))) {
 		size_t requests;
 		bool count_too = clock_mono_ms() >= next_count_ms;
 		int rc = watch_once(worker, prefect, count_too, &requests, &err);
 
-		if (rc == ERR_STOPPED)
-			break;
+		(void)worker_tell(worker, &trouble, "looking at the paused runs", rc, &err);
 		if (count_too)
 			next_count_ms = clock_mono_ms() + COUNT_EVERY_MS;
-		if (rc != 0 && !trouble)
-			log_warning("cannot look at the paused runs: %s; trying again", err.text);
-		else if (rc == 0 && trouble)
-			log_info("looking at the paused runs works again");
-		trouble = rc != 0;
-
 		wait = worker->settings->watch_ms;
 		if ((int64_t)requests * CHUNK_SPREAD_MS > wait)
 			wait = (int64_t)requests * CHUNK_SPREAD_MS;
+		if (rc != 0)
+			wait = trouble_wait_ms(&trouble, &err);
 	}
 	prefect_free(prefect);
 	return NULL;

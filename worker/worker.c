@@ -7,12 +7,8 @@
 
 /* Enough for a database that is locked for a moment; an outage is the business of the service's own loop. */
 #define SERVICE_RETRY_BUDGET_MS 1500
-#define RETRY_FIRST_MS 1000
-#define RETRY_MAX_MS 60000
-/* About four minutes. */
-#define DOUBTFUL_TRIES 8
-/* A wrong password is not cured by asking often. */
-#define RETRY_AUTH_MS 30000
+/* The services' requests are small: one that hangs for so long is better made again. */
+#define SERVICE_TIMEOUT_MS 20000
 
 void worker_init(struct worker *worker, const struct settings *settings)
 {
@@ -23,6 +19,8 @@ void worker_init(struct worker *worker, const struct settings *settings)
 	worker->http = settings_http(settings, &worker->stop);
 	worker->service_http = worker->http;
 	worker->service_http.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
+	if (worker->service_http.request_timeout_ms > SERVICE_TIMEOUT_MS)
+		worker->service_http.request_timeout_ms = SERVICE_TIMEOUT_MS;
 	registry_init(&worker->registry, (size_t)settings->limit);
 	run_logs_init(&worker->logs, &worker->http, &worker->clock);
 	(void)pthread_mutex_init(&worker->lock, NULL);
@@ -90,31 +88,40 @@ int worker_find_flow(struct worker *worker, struct prefect *prefect, const char 
 	return 0;
 }
 
-bool worker_is_passing(const struct error *err)
+bool worker_tell(struct worker *worker, struct trouble *trouble, const char *what, int rc, const struct error *err)
 {
-	return err->code == ERR_TRANSPORT || err->code == ERR_BUSY || err->code == ERR_AUTH || err->code == ERR_NO_ROUTE;
+	char span[TIME_TEXT_SIZE];
+	int64_t lasted_ms;
+
+	if (rc == ERR_STOPPED)
+		return false;
+	if (rc == 0) {
+		bool was = trouble_over(trouble, &lasted_ms);
+		if (was)
+			log_info("%s: works again, after %s", what, span_format(lasted_ms, span));
+		return was;
+	}
+	atomic_store(&worker->out_of_contact, true);
+	bool news = trouble_note(trouble, err);
+	if (news)
+		log_warning("%s: %s; trying again until it works", what, err->text);
+	return news;
 }
 
-/* A server error, or something that is not Prefect's answer: it may pass, as when a proxy restarts, or it may not. */
-static bool is_doubtful(const struct error *err)
+void worker_contact(struct worker *worker)
 {
-	return err->code == ERR_DECODE || (err->code == ERR_HTTP && err->http_status >= 500);
+	if (!atomic_exchange(&worker->out_of_contact, false))
+		return;
+	registry_hurry(&worker->registry);
+	stop_nudge(&worker->stop);
 }
 
-bool worker_retry(struct worker *worker, const char *what, const struct error *err, int *tries)
+bool worker_retry(struct worker *worker, struct trouble *trouble, const char *what, const struct error *err)
 {
-	int64_t wait = RETRY_FIRST_MS;
+	bool may_help = trouble_is_passing(err) || (trouble_is_doubtful(err) && trouble->doubtful < TROUBLE_DOUBTFUL_MAX);
 
-	bool may_help = worker_is_passing(err) || (is_doubtful(err) && *tries < DOUBTFUL_TRIES);
 	if (!may_help || stop_asked(&worker->stop))
 		return false;
-	for (int i = 0; i < *tries && wait < RETRY_MAX_MS; i++)
-		wait *= 2;
-	if (err->code == ERR_AUTH && wait < RETRY_AUTH_MS)
-		wait = RETRY_AUTH_MS;
-	if (wait > RETRY_MAX_MS)
-		wait = RETRY_MAX_MS;
-	if ((*tries)++ == 0)
-		log_warning("%s: %s; trying again until it works", what, err->text);
-	return !stop_wait(&worker->stop, wait_jitter(wait));
+	(void)worker_tell(worker, trouble, what, err->code, err);
+	return !stop_wait_nudged(&worker->stop, trouble_wait_ms(trouble, err));
 }

@@ -19,6 +19,7 @@
 #include "worker/registry.h"
 #include "worker/run_logs.h"
 #include "worker/settings.h"
+#include "worker/trouble.h"
 
 #define KNOWN_FLOWS_MAX 64
 
@@ -26,10 +27,11 @@ struct worker {
 	const struct settings *settings; /* read-only */
 	struct http_settings http;       /* read-only: of the executors */
 	struct http_settings service_http; /* read-only: of the services, which try again by themselves */
-	char name[128];                  /* read-only once started */
+	char name[OWNER_NAME_SIZE];                  /* read-only once started */
 	char instance[UUID_SIZE];        /* read-only: of this process */
 	struct server_clock clock;       /* atomic */
 	struct stop stop;                /* has its own lock */
+	atomic_bool out_of_contact;      /* somebody's request failed since the last worker_contact() */
 	struct registry registry;        /* has its own lock */
 	struct run_logs logs;            /* has its own lock */
 
@@ -56,12 +58,17 @@ struct owner worker_owner(const struct worker *worker);
 int worker_find_flow(struct worker *worker, struct prefect *prefect, const char *flow_id,
                      const struct flow_spec **ret_spec, struct error *err) MUST_CHECK;
 
-/* The wait between two tries of something that failed with @err: longer each time, up to a minute; slower
- * still where a setting is wrong. *tries counts them; says so at the first one. False where trying again cannot
- * help (an answer that makes no sense is given some minutes), or the worker is asked to stop. */
-bool worker_retry(struct worker *worker, const char *what, const struct error *err, int *tries);
-/* True for the errors that a later try can cure. */
-bool worker_is_passing(const struct error *err);
+/* Takes note of how something went that the worker does again and again (@what: "sending heartbeats"), and says it where
+ * it is news: a failure of another kind than before, or that it works again. True where it said something. */
+bool worker_tell(struct worker *worker, struct trouble *trouble, const char *what, int rc, const struct error *err);
+
+/* The server answers: ends the long waits of everybody who had trouble with it. For the poll service, which asks at
+ * every interval whatever happens. */
+void worker_contact(struct worker *worker);
+
+/* Tells a failure and waits before the next try. False where trying again cannot help (an answer that makes no sense is
+ * given some minutes), or where the worker is asked to stop. */
+bool worker_retry(struct worker *worker, struct trouble *trouble, const char *what, const struct error *err);
 
 /* --- services ------------------------------------------------------------------------------------------ */
 
@@ -70,13 +77,20 @@ int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
 /* Sends a heartbeat, once; joins the pool anew where it is gone. */
 int sync_once(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
 /* Takes runs of this pool that nobody runs: those of a worker that the server calls OFFLINE or does not know, those
- * that were claimed and never marked, and at the start (@restarted) those of this worker's name. Paused ones are
- * watched from then on, the others go on. */
-int sync_take_over(struct worker *worker, struct prefect *prefect, bool restarted, struct error *err) MUST_CHECK;
+ * that are marked as this process's and not in its hands, and at the start (@restarted) those of this worker's name.
+ * Paused ones are watched from then on, the others go on. */
+int take_over_abandoned(struct worker *worker, struct prefect *prefect, bool restarted, struct error *err) MUST_CHECK;
+/* Says in the log of runs whose question expired in the last @past_ms, while no worker watched them, that nothing was
+ * deleted. */
+int take_over_expired(struct worker *worker, struct prefect *prefect, bool restarted, int64_t past_ms,
+                      struct error *err) MUST_CHECK;
 void *sync_thread(void *worker);
 
 void *poll_thread(void *worker);
 void *watch_thread(void *worker);
+/* Says in the run's log how the wait for an answer ended: the run is in a final state that it did not set itself. */
+int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run,
+                     struct error *err) MUST_CHECK;
 
 /* Starts the body of @run (ACTIVE in the registry) in a thread of its own. */
 void executor_start(struct worker *worker, const struct run *run);

@@ -18,6 +18,7 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 
 	err->code = code;
 	err->http_status = 0;
+	err->retry_after_ms = 0;
 	text_clean(err->text, sizeof err->text, text, strlen(text));
 	return code;
 }

@@ -8,6 +8,7 @@
 #define BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdint.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -31,6 +32,7 @@ enum err {
 struct error {
 	int code;        /* enum err */
 	int http_status; /* 0 where no HTTP answer was involved */
+	int64_t retry_after_ms; /* how long the server wants to be left alone; 0 where it does not say */
 	char text[1024]; /* one line, no full stop */
 };
 

@@ -32,6 +32,7 @@ void stop_init(struct stop *stop)
 {
 	atomic_init(&stop->asked, false);
 	atomic_init(&stop->asked_ms, 0);
+	atomic_init(&stop->nudges, 0);
 	(void)pthread_mutex_init(&stop->lock, NULL);
 	cond_init(&stop->wake);
 }
@@ -57,6 +58,34 @@ int64_t stop_asked_ago_ms(struct stop *stop)
 	return stop_asked(stop) ? clock_mono_ms() - atomic_load(&stop->asked_ms) : -1;
 }
 
+void stop_nudge(struct stop *stop)
+{
+	(void)pthread_mutex_lock(&stop->lock);
+	atomic_fetch_add(&stop->nudges, 1);
+	(void)pthread_cond_broadcast(&stop->wake);
+	(void)pthread_mutex_unlock(&stop->lock);
+}
+
+/* Waits for the time, the stop, or (@nudged) the next nudge. */
+static bool wait_for(struct stop *stop, int64_t ms, bool nudged)
+{
+	unsigned before = atomic_load(&stop->nudges);
+	struct timespec deadline;
+
+	cond_deadline(ms, &deadline);
+	(void)pthread_mutex_lock(&stop->lock);
+	while (!atomic_load(&stop->asked) && ms > 0 && !(nudged && atomic_load(&stop->nudges) != before))
+		if (pthread_cond_timedwait(&stop->wake, &stop->lock, &deadline) == ETIMEDOUT)
+			break;
+	(void)pthread_mutex_unlock(&stop->lock);
+	return stop_asked(stop);
+}
+
+bool stop_wait_nudged(struct stop *stop, int64_t ms)
+{
+	return wait_for(stop, ms, /* nudged= */ true);
+}
+
 bool stop_wait(struct stop *stop, int64_t ms)
 {
 	if (stop == NULL) {
@@ -66,14 +95,7 @@ bool stop_wait(struct stop *stop, int64_t ms)
 		return false;
 	}
 
-	struct timespec deadline;
-	cond_deadline(ms, &deadline);
-	(void)pthread_mutex_lock(&stop->lock);
-	while (!atomic_load(&stop->asked) && ms > 0)
-		if (pthread_cond_timedwait(&stop->wake, &stop->lock, &deadline) == ETIMEDOUT)
-			break;
-	(void)pthread_mutex_unlock(&stop->lock);
-	return stop_asked(stop);
+	return wait_for(stop, ms, /* nudged= */ false);
 }
 
 int64_t wait_jitter(int64_t ms)

@@ -13,6 +13,7 @@
 struct stop {
 	atomic_bool asked;          /* read anywhere; set once, never cleared */
 	_Atomic int64_t asked_ms;   /* when, by clock_mono_ms() */
+	atomic_uint nudges;         /* how often stop_nudge() was called */
 	pthread_mutex_t lock; /* guards nothing but the wait on `wake` */
 	pthread_cond_t wake;  /* broadcast when asked becomes true; monotonic clock */
 };
@@ -32,6 +33,10 @@ static inline bool stop_asked(struct stop *stop)
 /* Waits @ms milliseconds, or less where the process is asked to stop; returns stop_asked().
  * @stop may be NULL: then it just waits. */
 bool stop_wait(struct stop *stop, int64_t ms);
+
+/* The same, but it also ends when another thread calls stop_nudge(): there is news that makes a long wait needless. */
+bool stop_wait_nudged(struct stop *stop, int64_t ms);
+void stop_nudge(struct stop *stop);
 
 /* @ms spread evenly over 75 % to 125 % of it, so that many workers do not call in step. */
 int64_t wait_jitter(int64_t ms);

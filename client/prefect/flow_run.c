@@ -6,6 +6,7 @@ static const struct json_field flow_run_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct flow_run, id), true, NULL},
 	{"flow_id", JSON_KIND_UUID, offsetof(struct flow_run, flow_id), true, NULL},
 	{"deployment_id", JSON_KIND_UUID, offsetof(struct flow_run, deployment_id), false, NULL},
+	{"work_queue_id", JSON_KIND_UUID, offsetof(struct flow_run, work_queue_id), false, NULL},
 	{"name", JSON_KIND_TEXT, offsetof(struct flow_run, name), true, NULL},
 	{"state_type", JSON_KIND_ENUM, offsetof(struct flow_run, state_type), false, state_type_names},
 	{"state_name", JSON_KIND_TEXT, offsetof(struct flow_run, state_name), false, NULL},
@@ -51,6 +52,17 @@ bool flow_run_pause_fired(const struct flow_run *run, const char *pause_key)
 		if (json_is_string(key) && strcmp(json_string_value(key), pause_key) == 0)
 			return true;
 	return false;
+}
+
+bool flow_run_pause_expired(const struct flow_run *run)
+{
+	static const char start[] = "The flow was ";
+	static const char end[] = " and never resumed.";
+	const char *message = json_string_value(json_object_get(run->state, "message"));
+	size_t len = message != NULL ? strlen(message) : 0;
+
+	return run->state_type == STATE_FAILED && len >= sizeof start + sizeof end - 2 &&
+	       strncmp(message, start, sizeof start - 1) == 0 && strcmp(message + len - (sizeof end - 1), end) == 0;
 }
 
 int flow_run_read(struct prefect *prefect, const char *id, struct flow_run *ret_run, struct error *err)

@@ -9,6 +9,7 @@ struct flow_run {
 	char id[UUID_SIZE];
 	char flow_id[UUID_SIZE];
 	char deployment_id[UUID_SIZE]; /* "" for a run without a deployment */
+	char work_queue_id[UUID_SIZE]; /* "" for a run outside of work pools */
 	char *name;                    /* owned */
 	int state_type;                /* enum state_type */
 	char *state_name;              /* owned; NULL for a run without a state */
@@ -33,6 +34,10 @@ void flow_runs_release(struct flow_run *runs, size_t count);
 
 /* Has the pause with this key fired since the run last left a terminal state? (empirical_policy.pause_keys) */
 bool flow_run_pause_fired(const struct flow_run *run, const char *pause_key);
+
+/* Did the server itself end the run, since nobody answered its pause in time? By the words of its two ways to do so:
+ * services/pause_expirations.py and HandleResumingPausedFlows, the same in Prefect 3.4.20 to 3.8.8. */
+bool flow_run_pause_expired(const struct flow_run *run);
 
 /* GET /flow_runs/{id}. ERR_NOT_FOUND where it was deleted. */
 int flow_run_read(struct prefect *prefect, const char *id, struct flow_run *ret_run, struct error *err) MUST_CHECK;

@@ -24,6 +24,11 @@ bool state_type_is_terminal(enum state_type type)
 	return type >= STATE_COMPLETED && type <= STATE_CRASHED;
 }
 
+bool state_type_is_live(enum state_type type)
+{
+	return type >= STATE_PENDING && type <= STATE_CANCELLING;
+}
+
 json_t *state_terminal_types(void)
 {
 	json_t *types = json_array();

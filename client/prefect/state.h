@@ -26,6 +26,8 @@ extern const struct json_name state_type_names[];
 /* "RUNNING"; "UNKNOWN" for anything else. */
 const char *state_type_name(enum state_type type);
 bool state_type_is_terminal(enum state_type type);
+/* Pending, Running, Paused or Cancelling: somebody has to have it in hand. */
+bool state_type_is_live(enum state_type type);
 
 /* A JSON array of the terminal types' names: a new reference, NULL without memory. */
 json_t *state_terminal_types(void);

@@ -111,6 +111,20 @@ int work_pool_online_workers(struct prefect *prefect, const char *name, json_t *
 	return 0;
 }
 
+int work_queue_is_paused(struct prefect *prefect, const char *id, bool *ret_paused, struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+
+	int rc = prefect_get(prefect, &answer, err, "/work_queues/%s", id);
+	if (rc != 0)
+		return rc;
+	const json_t *paused = json_object_get(answer, "is_paused");
+	if (!json_is_boolean(paused))
+		return error_set(err, ERR_DECODE, "GET /work_queues/{id}: the answer does not say whether it is paused");
+	*ret_paused = json_is_true(paused);
+	return 0;
+}
+
 int work_pool_scheduled_runs(struct prefect *prefect, const char *name, const json_t *queues, time_us before,
                              struct flow_run **ret_runs, size_t *ret_count, struct error *err)
 {

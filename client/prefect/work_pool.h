@@ -35,6 +35,9 @@ int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *w
 int work_pool_online_workers(struct prefect *prefect, const char *name, json_t **ret_names,
                              struct error *err) MUST_CHECK;
 
+/* GET /work_queues/{id}. ERR_NOT_FOUND where it was deleted. */
+int work_queue_is_paused(struct prefect *prefect, const char *id, bool *ret_paused, struct error *err) MUST_CHECK;
+
 /* POST /work_pools/{name}/get_scheduled_flow_runs: runs that are due before @before, of the named queues
  * (a borrowed array of strings; empty: all), a page of the server's at most. Release with flow_runs_release(). */
 int work_pool_scheduled_runs(struct prefect *prefect, const char *name, const json_t *queues, time_us before,

@@ -58,7 +58,7 @@ enum call {
 /* What the server did not take, and will not take the next time. */
 static bool is_refusal(int rc)
 {
-	return rc == ERR_HTTP || rc == ERR_INVALID || rc == ERR_CONFLICT || rc == ERR_DECODE || rc == ERR_NOT_FOUND;
+	return rc == ERR_HTTP || rc == ERR_INVALID || rc == ERR_CONFLICT || rc == ERR_NOT_FOUND;
 }
 
 /* What to make of the answer @rc to the @tries-th try of a call. *ret_again: try it once more. */

@@ -143,13 +143,13 @@ static void compares_labels(void)
 		                            unit_json(row->labels));
 		struct flow_run run;
 		struct error err;
-		char progress[160];
+		char progress[OWNER_PROGRESS_SIZE];
 
 		if (!CHECK_RC(row->name, flow_run_decode(json, &run, &err), 0, &err))
 			continue;
 		CHECK_STR(row->name, ownership_worker(&run), row->worker);
 		CHECK_INT(row->name, ownership_is(&run, &owner), row->ours);
-		ownership_progress(&run, progress, sizeof progress);
+		ownership_progress(&run, progress);
 		if (row->progress != NULL)
 			CHECK_STR(row->name, progress, row->progress);
 		flow_run_release(&run);

@@ -115,7 +115,7 @@ static void moves_runs(void)
 	CHECK_INT("parked runs wait", take(&registry, 99, NULL), -1);
 	registry_resume(&registry, id);
 	CHECK("resumed: due at once, and ours", registry_take(&registry, 0, &run, &next) && run.ours);
-	registry_postpone(&registry, id, false, 50);
+	registry_postpone(&registry, id, false, 50, NULL);
 	CHECK_INT("postponed", registry_active(&registry), 0);
 	CHECK_INT("postponed", take(&registry, 49, &next), -1);
 	CHECK_INT("postponed", next, 50);
@@ -126,7 +126,7 @@ static void moves_runs(void)
 	/* Runs that are not in here. */
 	registry_park(&registry, id);
 	registry_resume(&registry, id);
-	registry_postpone(&registry, id, true, 0);
+	registry_postpone(&registry, id, true, 0, NULL);
 	registry_drop(&registry, id);
 	CHECK("still gone", registry_count(&registry) == 0 && registry_active(&registry) == 0);
 	registry_done(&registry);
@@ -234,7 +234,7 @@ static void body(struct crowd *crowd, int number)
 	else if (turn % 2 == 1)
 		registry_park(&crowd->registry, id);
 	else
-		registry_postpone(&crowd->registry, id, true, 0);
+		registry_postpone(&crowd->registry, id, true, 0, NULL);
 }
 
 static void *run_bodies(void *arg)

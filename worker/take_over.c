@@ -1,0 +1,245 @@
+/* Taking over: runs of this pool that nobody runs any more are found, and taken by one worker. */
+#include <string.h>
+
+#include "client/base/log.h"
+#include "worker/worker.h"
+
+/* Claimed (Pending) for so long, and nothing says by whom. */
+#define UNMARKED_US (60 * US_PER_SEC)
+
+/* What is known while one look goes on; the list of workers is only asked for when there is a run to decide on. */
+struct take_over {
+	struct worker *worker;
+	struct prefect *prefect;
+	bool restarted;
+	json_t *online; /* names of the workers that are not OFFLINE; NULL until it is asked for */
+};
+
+static int is_online(struct take_over *t, const char *name, bool *ret_online, struct error *err)
+{
+	size_t i;
+	json_t *online;
+
+	if (t->online == NULL) {
+		int rc = work_pool_online_workers(t->prefect, t->worker->settings->pool, &t->online, err);
+		if (rc != 0)
+			return rc;
+	}
+	*ret_online = false;
+	json_array_foreach(t->online, i, online)
+		if (strcmp(json_string_value(online), name) == 0)
+			*ret_online = true;
+	return 0;
+}
+
+/* Is the worker of this name gone? One of our own name was before us, or is another process that is named like this
+ * one: only the start of this one tells that it has ended. */
+static int is_gone(struct take_over *t, const char *name, bool *ret_gone, struct error *err)
+{
+	bool online = false;
+
+	if (strcmp(name, t->worker->name) == 0) {
+		*ret_gone = t->restarted;
+		return 0;
+	}
+	int rc = is_online(t, name, &online, err);
+	*ret_gone = rc == 0 && !online;
+	return rc;
+}
+
+static time_us state_since(const struct flow_run *run)
+{
+	const char *text = json_string_value(json_object_get(run->state, "timestamp"));
+	time_us since = 0;
+
+	return text != NULL && time_parse(text, &since) ? since : INT64_MAX;
+}
+
+/* Who has a run: the claim of a Pending one goes before its labels, which may be those of an earlier attempt.
+ * False where nothing says. */
+static bool holder(const struct flow_run *run, char name[OWNER_NAME_SIZE])
+{
+	if (ownership_claimed_by(run, name))
+		return true;
+	(void)snprintf(name, OWNER_NAME_SIZE, "%s", ownership_worker(run) != NULL ? ownership_worker(run) : "");
+	return *name != '\0';
+}
+
+/* Does nobody run this, going by what the run itself says? */
+static int is_abandoned(struct take_over *t, const struct flow_run *run, bool *ret_abandoned, struct error *err)
+{
+	struct owner self = worker_owner(t->worker);
+	char name[OWNER_NAME_SIZE];
+
+	*ret_abandoned = false;
+	if (registry_has(&t->worker->registry, run->id))
+		return 0;
+	bool held = holder(run, name);
+	/* Ours by its marks, but not in hand: cancelled while it was scheduled anew, or set to Running by somebody. */
+	if (ownership_is(run, &self) && strcmp(name, self.worker) == 0) {
+		*ret_abandoned = true;
+		return 0;
+	}
+	if (held)
+		return is_gone(t, name, ret_abandoned, err);
+	*ret_abandoned = run->state_type == STATE_PENDING &&
+	                 state_since(run) < server_clock_now(&t->worker->clock) - UNMARKED_US;
+	return 0;
+}
+
+/* The labels may be behind: whoever took the run last, and is there, has it. */
+static int is_free(struct take_over *t, const struct flow_run *run, const char *progress, const struct taking *latest,
+                   bool *ret_free, struct error *err)
+{
+	char claimed[OWNER_NAME_SIZE];
+
+	*ret_free = true;
+	if (latest->number == 0 || strcmp(latest->instance, t->worker->instance) == 0)
+		return 0;
+	/* Claimed by somebody who did not come to take it: the latest taking is of an earlier attempt of the run. */
+	if (ownership_claimed_by(run, claimed) && strcmp(latest->worker, claimed) != 0 && strcmp(latest->noted, progress) != 0)
+		return 0;
+	return is_gone(t, latest->worker, ret_free, err);
+}
+
+/* A run that killed its workers again and again at the same place. */
+static int give_up(struct take_over *t, const struct flow_run *run, int stalled, struct error *err)
+{
+	char message[160];
+	struct state_answer answer;
+
+	(void)snprintf(message, sizeof message, "%d workers ended without a word while they ran this flow run, and none of them "
+	               "came any further: given up", stalled);
+	log_error("%s (%s): %s", run->name, run->id, message);
+	run_logs_add(&t->worker->logs, run->id, LOG_LEVEL_ERROR, message);
+	int rc = state_propose(t->prefect, run->id, &(struct state_proposal){
+							   .type = STATE_CRASHED, .name = "Crashed", .message = message}, &answer, err);
+	if (rc == 0)
+		state_answer_release(&answer);
+	return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int take_run(struct take_over *t, const struct flow_run *run, struct error *err)
+{
+	bool parked = run->state_type == STATE_PAUSED;
+	struct owner self = worker_owner(t->worker);
+	char before[OWNER_NAME_SIZE];
+	struct taking latest;
+	char progress[OWNER_PROGRESS_SIZE];
+	bool is_ours = false;
+
+	ownership_progress(run, progress);
+	int rc = ownership_read(t->prefect, run->id, progress, &latest, err);
+	if (rc == 0)
+		rc = is_free(t, run, progress, &latest, &is_ours, err);
+	if (rc != 0 || !is_ours)
+		return rc;
+	rc = ownership_take(t->prefect, run->id, &self, &latest, progress, err);
+	if (rc == ERR_CONFLICT)
+		return 0; /* another worker was faster */
+	if (rc == 0)
+		rc = executor_sign(t->worker, t->prefect, run->id, err);
+	if (rc != 0)
+		return rc;
+	/* Being restarted while a run waits for a person is no fault of the run. */
+	if (!parked && latest.stalled >= OWNERSHIP_STALLED_MAX)
+		return give_up(t, run, latest.stalled, err);
+	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0))
+		log_info("%s (%s): taking it up again, it is %s; before: worker %s", run->name, run->id,
+		         state_type_name((enum state_type)run->state_type), holder(run, before) ? before : "unknown");
+	return 0;
+}
+
+/* Decides on one run of the list, and again on the run as it is now: the list is a moment old. */
+static int look_at(struct take_over *t, const struct flow_run *listed, struct error *err)
+{
+	const struct flow_spec *flow;
+	struct flow_run now;
+	bool abandoned;
+
+	int rc = is_abandoned(t, listed, &abandoned, err);
+	if (rc != 0 || !abandoned)
+		return rc;
+	rc = worker_find_flow(t->worker, t->prefect, listed->flow_id, &flow, err);
+	if (rc == 0 && flow == NULL)
+		return 0;
+	if (rc == 0)
+		rc = flow_run_read(t->prefect, listed->id, &now, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? 0 : rc;
+
+	rc = state_type_is_live((enum state_type)now.state_type) ? is_abandoned(t, &now, &abandoned, err) : 0;
+	if (rc == 0 && abandoned && state_type_is_live((enum state_type)now.state_type))
+		rc = take_run(t, &now, err);
+	flow_run_release(&now);
+	return rc == ERR_NOT_FOUND ? 0 : rc; /* deleted meanwhile */
+}
+
+/* --- runs whose question expired ------------------------------------------------------------------------ */
+
+/* The server failed the run for want of an answer while nobody watched it: the run's own log says what that means. */
+static int tell_expired(struct take_over *t, const struct flow_run *run, struct error *err)
+{
+	char name[OWNER_NAME_SIZE];
+	bool gone = false;
+
+	if (!flow_run_pause_expired(run) || ownership_ended(run) || ownership_worker(run) == NULL ||
+	    registry_has(&t->worker->registry, run->id))
+		return 0;
+	(void)holder(run, name);
+	int rc = strcmp(name, t->worker->name) == 0 ? 0 : is_gone(t, name, &gone, err);
+	if (rc != 0 || (strcmp(name, t->worker->name) != 0 && !gone))
+		return rc;
+	return watch_tell_ended(t->worker, t->prefect, run, err);
+}
+
+/* --- going through the lists ----------------------------------------------------------------------------- */
+
+typedef int each_run(struct take_over *t, const struct flow_run *run, struct error *err);
+
+/* Calls @each for every run of this pool that matches; one that fails is said and skipped. */
+static int for_each(struct take_over *t, const json_t *flow_runs, each_run *each, const char *what, struct error *err)
+{
+	AUTO_JSON *pools = json_pack("{s:{s:[s]}}", "name", "any_", t->worker->settings->pool);
+	struct flow_run_query query = {.flow_runs = flow_runs, .work_pools = pools, .sort = "EXPECTED_START_TIME_ASC"};
+	size_t count;
+	int rc;
+
+	do {
+		struct flow_run *found;
+
+		rc = flow_run_filter(t->prefect, &query, &found, &count, err);
+		if (rc != 0)
+			break;
+		for (size_t i = 0; i < count; i++) {
+			struct error one;
+			if (each(t, &found[i], &one) != 0)
+				log_warning("%s (%s): %s: %s", found[i].name, found[i].id, what, one.text);
+		}
+		flow_runs_release(found, count);
+		query.offset += (int64_t)count;
+	} while (count > 0 && !stop_asked(&t->worker->stop));
+	return rc;
+}
+
+int take_over_abandoned(struct worker *worker, struct prefect *prefect, bool restarted, struct error *err)
+{
+	AUTO_JSON *live = json_pack("{s:{s:{s:[s,s,s,s]}}}", "state", "type", "any_", "PENDING", "RUNNING", "PAUSED",
+	                            "CANCELLING");
+	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted};
+
+	int rc = for_each(&t, live, look_at, "cannot be taken over yet", err);
+	json_decref(t.online);
+	return rc;
+}
+
+int take_over_expired(struct worker *worker, struct prefect *prefect, bool restarted, int64_t past_ms, struct error *err)
+{
+	AUTO_JSON *failed = json_pack("{s:{s:{s:[s]}}, s:{s:o}}", "state", "type", "any_", "FAILED", "end_time", "after_",
+	                              json_time(prefect_now(prefect) - past_ms * 1000));
+	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted};
+
+	int rc = for_each(&t, failed, tell_expired, "its end cannot be told yet", err);
+	json_decref(t.online);
+	return rc;
+}
