@@ -156,5 +156,78 @@ static void compares_labels(void)
 	}
 }
 
-UNIT_SUITE("worker/ownership", TEST(finds_the_latest_taking), TEST(does_not_guess_an_owner), TEST(takes_the_next_number),
+/* A Pending run as the server shows it; @message NULL for none. */
+static void pending_run(const char *type, const char *message, struct flow_run *ret_run)
+{
+	AUTO_JSON *json = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s?}}", "id", ID_A, "flow_id", ID_B, "name", "run",
+	                            "state_type", type, "state", "timestamp", "2026-11-21T06:34:21Z", "message", message);
+	struct error err;
+
+	if (flow_run_decode(json, ret_run, &err) != 0)
+		abort();
+}
+
+static void reads_claims(void)
+{
+	static const struct {
+		const char *name;
+		const char *type;
+		const char *message;
+		const char *worker; /* NULL: no claim */
+	} rows[] = {
+		{"a claim", "PENDING", "claimed by worker 'a b'", "a b"},
+		{"a quote in the name", "PENDING", "claimed by worker 'it's'", "it's"},
+		{"no name", "PENDING", "claimed by worker ''", NULL},
+		{"half a name", "PENDING", "claimed by worker 'a", NULL},
+		{"only the words", "PENDING", "claimed by worker '", NULL},
+		{"other words", "PENDING", "Flow run submitted to 'a'", NULL},
+		{"none", "PENDING", NULL, NULL},
+		{"not Pending any more", "RUNNING", "claimed by worker 'a'", NULL},
+	};
+
+	EACH(row, rows)
+	{
+		struct flow_run run;
+		char worker[OWNER_NAME_SIZE];
+
+		pending_run(row->type, row->message, &run);
+		if (CHECK_INT(row->name, ownership_claimed_by(&run, worker), row->worker != NULL) && row->worker != NULL)
+			CHECK_STR(row->name, worker, row->worker);
+		flow_run_release(&run);
+	}
+}
+
+static void writes_what_it_reads(void)
+{
+	char longest[OWNER_NAME_SIZE];
+	const struct owner owner = {.worker = longest};
+	char message[OWNER_NAME_SIZE + 32];
+	char worker[OWNER_NAME_SIZE];
+	struct flow_run run;
+
+	memset(longest, 'n', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	ownership_claim_message(&owner, message);
+	pending_run("PENDING", message, &run);
+	CHECK("the longest name", ownership_claimed_by(&run, worker));
+	CHECK_STR("the longest name", worker, longest);
+	flow_run_release(&run);
+}
+
+static void remembers_that_the_end_was_told(void)
+{
+	struct flow_run run;
+
+	pending_run("FAILED", NULL, &run);
+	CHECK("not yet", !ownership_ended(&run));
+	json_decref(run.labels);
+	run.labels = ownership_ended_label(&run);
+	CHECK("told", ownership_ended(&run));
+	(void)json_object_set_new(run.state, "timestamp", json_string("2026-11-21T07:00:00Z"));
+	CHECK("it ended again", !ownership_ended(&run));
+	flow_run_release(&run);
+}
+
+UNIT_SUITE("worker/ownership", TEST(reads_claims), TEST(writes_what_it_reads), TEST(remembers_that_the_end_was_told),
+           TEST(finds_the_latest_taking), TEST(does_not_guess_an_owner), TEST(takes_the_next_number),
            TEST(compares_labels))
