@@ -27,6 +27,7 @@ struct http {
 	struct text body;           /* of the try under way */
 	struct text url;
 	char reason[CURL_ERROR_SIZE];
+	struct http_effort effort;  /* of the latest call */
 };
 
 enum outcome { OUTCOME_ANSWER, OUTCOME_UNSENT, OUTCOME_LOST };
@@ -273,16 +274,35 @@ static int64_t next_wait_ms(struct http *http, int tries)
 	return wait_jitter(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
 }
 
+static void note_effort(struct http *http, CURLcode rc, int status, int64_t took_ms)
+{
+	struct http_effort *effort = &http->effort;
+
+	effort->took_ms = took_ms;
+	effort->tries++;
+	effort->busy += rc == CURLE_OK && status == 503;
+	effort->throttled += rc == CURLE_OK && status == 429;
+}
+
+const struct http_effort *http_last_effort(const struct http *http)
+{
+	return &http->effort;
+}
+
 /* Repeats the prepared request as the table allows. */
 static int try_often(struct http *http, const struct http_request *request, struct http_answer *answer,
                      bool *ret_ambiguous, struct error *err)
 {
 	int64_t budget = request->budget_ms > 0 ? request->budget_ms : http->settings->retry_budget_ms;
-	int64_t deadline = clock_mono_ms() + budget;
+	int64_t started = clock_mono_ms();
+	int64_t deadline = started + budget;
 
+	http->effort = (struct http_effort){0};
 	for (int tries = 1;; tries++) {
 		CURLcode rc = try_once(http, answer);
 		enum http_retry retry;
+
+		note_effort(http, rc, answer->status, clock_mono_ms() - started);
 
 		if (rc != CURLE_OK)
 			retry = surely_unsent(rc) ? HTTP_RETRY_ALWAYS : HTTP_RETRY_REPEATABLE;

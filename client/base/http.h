@@ -55,6 +55,14 @@ struct http_answer {
 	bool ambiguous;   /* an earlier try may have been carried out, and its answer was lost */
 };
 
+/* What one call cost, all its tries together. */
+struct http_effort {
+	int64_t took_ms; /* from the first try to the end of the last, with the waits in between */
+	int tries;
+	int busy;        /* tries that were answered with 503 */
+	int throttled;   /* tries that were answered with 429 */
+};
+
 struct http;
 
 /* Global set-up and clean-up of libcurl; main thread only. */
@@ -75,6 +83,9 @@ int http_set_header(struct http *http, const char *name, const char *value, stru
  * @ret_ambiguous (may be NULL) says whether the server may have carried the request out. */
 int http_call(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
               bool *ret_ambiguous, struct error *err) MUST_CHECK;
+
+/* Of the latest http_call(), also of one that failed; borrowed. */
+const struct http_effort *http_last_effort(const struct http *http);
 
 void http_answer_release(struct http_answer *answer);
 

@@ -61,6 +61,11 @@ static void learn_clock(struct server_clock *clock, time_us date)
 	atomic_store(&clock->ahead_us, ahead > CLOCK_TOLERANCE_US || ahead < -CLOCK_TOLERANCE_US ? ahead : 0);
 }
 
+const struct http_effort *prefect_last_effort(const struct prefect *prefect)
+{
+	return http_last_effort(prefect->http);
+}
+
 char *http_escape(const char *text)
 {
 	char *escaped = curl_easy_escape(NULL, text, 0);

@@ -67,6 +67,9 @@ int prefect_call(struct prefect *prefect, struct prefect_request request, json_t
 	             (struct prefect_request){.method = "PATCH", .body = (json), .repeat = PREFECT_REPEATABLE},  \
 	             NULL, err, __VA_ARGS__)
 
+/* What the latest request of this session cost; borrowed. */
+const struct http_effort *prefect_last_effort(const struct prefect *prefect);
+
 /* @text percent-encoded for a path; the caller frees it; NULL without memory. */
 char *http_escape(const char *text);
 

@@ -3,16 +3,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "client/base/text.h"
 #include "client/prefect/flow_run.h"
+#include "flows/database_cleanup/pace.h"
 
 /* Checkpoint: how many runs matched when the deletion began. With it, a body that is started again knows
  * how many its predecessor deleted, without a write per batch. */
 #define BEGUN_KEY "cleanup-deletion"
-
-/* Job variable of the pool: milliseconds between two batches. */
-#define PAUSE_VARIABLE "batch_pause_ms"
-#define PAUSE_DEFAULT_MS 100
-#define PAUSE_MAX_MS 600000
 
 /* Each try of a call is itself repeated for some seconds (http.h), and waits longer than the one before. */
 #define TRIES_OF_A_CALL 5
@@ -22,6 +19,7 @@
 /* Longest stretch of calls without a look at the run's own state. */
 #define CHECK_EVERY_MS 1000
 #define PROGRESS_EVERY_MS 5000
+#define PACE_LOG_EVERY_MS 5000
 /* Runs read at once where they are deleted one by one. */
 #define SINGLE_PAGE 50
 /* A slice that does not become empty although every call succeeds is given this many passes. */
@@ -30,10 +28,8 @@
 struct deletion {
 	struct flow_ctx *ctx;
 	const struct plan *plan;
-	int batch_size;
-	int64_t pause_ms;
-	int call_max;           /* runs a bulk_delete may take: learned from the server */
-	int call_limit;         /* runs it takes now: fewer after an answer that never came */
+	struct pace pace;
+	int64_t pace_log_ms;    /* when a change of pace was last logged */
 	bool single;            /* this server has no bulk_delete */
 	bool bulk_seen;         /* it has: a 404 now is somebody else's */
 	bool uncertain;         /* an answer was lost: count instead of adding up */
@@ -96,6 +92,27 @@ static void note_refused(struct deletion *d, const char *id, const struct error 
 	d->refusals_in_a_row++;
 }
 
+/* Adapts the pace to a call that was just made, and tells the operator. */
+static void keep_pace(struct deletion *d, int runs, int rc)
+{
+	const struct http_effort *effort = prefect_last_effort(flow_api(d->ctx));
+	bool failed = rc == ERR_BUSY || rc == ERR_TRANSPORT;
+	AUTO_TEXT line = {.max = 300};
+	char span[TIME_TEXT_SIZE];
+
+	enum pace_step step = pace_note(&d->pace, effort, failed);
+	if (step == PACE_SAME || clock_mono_ms() - d->pace_log_ms < PACE_LOG_EVERY_MS)
+		return;
+	if (step == PACE_SLOWER)
+		text_addf(&line, "slowing down: deleting %d flow run%s took %s, %d tries: ", runs, runs == 1 ? "" : "s",
+		          span_format(effort->took_ms, span), effort->tries);
+	else
+		text_addf(&line, "speeding up again: ");
+	pace_describe(&d->pace, &line);
+	flow_log(d->ctx, LOG_LEVEL_INFO, "%s", text_str(&line));
+	d->pace_log_ms = clock_mono_ms();
+}
+
 /* One bulk_delete, with the waits and the lessons (limit, 404) that its answers call for.
  * *ret_deleted is set on CALL_OK. Where it turns out that there is no bulk_delete: CALL_REFUSED, d->single. */
 static enum call delete_many(struct deletion *d, const json_t *filter, int limit, int64_t *ret_deleted,
@@ -105,25 +122,24 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		bool ambiguous;
 		bool again;
 		int most;
-		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, limit < d->call_limit ? limit : d->call_limit,
-		                              ret_deleted, &most, &ambiguous, err);
+		int runs = pace_call(&d->pace, limit);
+		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, runs, ret_deleted, &most, &ambiguous, err);
 
 		d->uncertain = d->uncertain || ambiguous;
-		if (rc == ERR_INVALID && most > 0 && most < d->call_limit) {
+		if (rc == ERR_INVALID && most > 0 && most < runs) {
 			flow_log(d->ctx, LOG_LEVEL_DEBUG, "the server deletes at most %d flow runs a call", most);
-			d->call_limit = d->call_max = most;
+			pace_limit_calls(&d->pace, most);
 			continue;
 		}
+		keep_pace(d, runs, rc);
 		if (rc == ERR_NO_ROUTE && !d->bulk_seen) {
 			d->single = true;
 			return CALL_REFUSED;
 		}
-		if (rc == 0) {
+		if (rc == 0)
 			d->bulk_seen = true;
-			d->call_limit = 2 * d->call_limit < d->call_max ? 2 * d->call_limit : d->call_max;
-		} else if (rc == ERR_TRANSPORT && ambiguous && d->call_limit > 1) {
-			d->call_limit = (d->call_limit + 1) / 2; /* maybe it was too much for one answer */
-		}
+		if (limit > d->pace.batch) /* maybe it was too much for one answer */
+			limit = d->pace.batch;
 		enum call result = call_result(d, rc, tries, err, &again);
 		if (!again)
 			return result;
@@ -260,6 +276,7 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 	for (int tries = 1; result == CALL_OK; tries++) {
 		int rc = flow_run_delete(flow_api(d->ctx), json_string_value(id), &err);
 
+		keep_pace(d, 1, rc);
 		if (rc == ERR_NOT_FOUND)
 			rc = 0; /* gone is what was wanted */
 		result = call_result(d, rc, tries, &err, &again);
@@ -331,7 +348,7 @@ static bool delete_some(struct deletion *d, const struct slice *slice, int limit
 		flow_log(d->ctx, LOG_LEVEL_INFO, "this server has no bulk_delete: deleting one flow run at a time");
 		return true;
 	}
-	return narrow_down(d, slice, limit < d->call_limit ? limit : d->call_limit, &err);
+	return narrow_down(d, slice, pace_call(&d->pace, limit), &err);
 }
 
 static void log_progress(struct deletion *d)
@@ -346,13 +363,33 @@ static void log_progress(struct deletion *d)
 
 	int64_t ms = now - d->started_ms;
 	double rate = ms > 0 ? (double)d->acknowledged * 1000 / (double)ms : 0;
-	flow_log(d->ctx, LOG_LEVEL_INFO, "deleted %" PRId64 " of %" PRId64 " flow runs (%.0f %%, %.0f/s)",
+	AUTO_TEXT slowed = {.max = 100};
+	if (pace_is_slowed(&d->pace)) {
+		text_addf(&slowed, "; slowed: ");
+		pace_describe(&d->pace, &slowed);
+	}
+	flow_log(d->ctx, LOG_LEVEL_INFO, "deleted %" PRId64 " of %" PRId64 " flow runs (%.0f %%, %.0f/s%s)",
 	         d->begun - d->matched + d->acknowledged, d->begun,
-	         d->begun > 0 ? 100.0 * (double)(d->begun - d->matched + d->acknowledged) / (double)d->begun : 100.0, rate);
+	         d->begun > 0 ? 100.0 * (double)(d->begun - d->matched + d->acknowledged) / (double)d->begun : 100.0, rate,
+	         text_str(&slowed));
 	d->progress_ms = now;
 	d->progress_count = d->acknowledged;
 	/* A worker that dies now has not died at the same place as the one before. No harm where it cannot be noted. */
 	(void)flow_note_progress(d->ctx, d->begun - d->matched + d->acknowledged);
+}
+
+/* The pause between two batches, with a look at the run's own state at its end, and every second of a longer one. */
+static bool rest(struct deletion *d)
+{
+	int64_t until = clock_mono_ms() + d->pace.pause_ms;
+	int64_t left = d->pace.pause_ms;
+
+	do {
+		if (!flow_wait(d->ctx, left < CHECK_EVERY_MS ? left : CHECK_EVERY_MS) || !flow_may_go_on(d->ctx))
+			return false;
+		left = until - clock_mono_ms();
+	} while (left > 0);
+	return true;
 }
 
 /* One slice in batches, with a pause and a look at the run's own state between two of them. */
@@ -362,14 +399,14 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 
 	while (!empty && !given_up(d)) {
 		d->in_batch = 0;
-		while (!empty && d->in_batch < d->batch_size && !given_up(d)) {
+		while (!empty && d->in_batch < d->pace.batch && !given_up(d)) {
 			if (check_due(d) && !flow_may_go_on(d->ctx))
 				return false;
-			if (!delete_some(d, slice, d->batch_size - d->in_batch, &empty))
+			if (!delete_some(d, slice, d->pace.batch - d->in_batch, &empty))
 				return false;
 		}
 		log_progress(d);
-		if (!empty && (!flow_wait(d->ctx, d->pause_ms) || !flow_may_go_on(d->ctx)))
+		if (!empty && !rest(d))
 			return false;
 	}
 	return true;
@@ -458,6 +495,20 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 	};
 }
 
+/* Job variables of the pool, the deployment or the run (worker/base-job-template.json). */
+static void read_pace(struct flow_ctx *ctx, int batch_size, struct pace *ret_pace)
+{
+	const struct pace_settings settings = {
+		.target_ms = flow_job_variable(ctx, "batch_target_ms", 1000, 10, 600000),
+		.batch_most = batch_size,
+		.batch_least = (int)flow_job_variable(ctx, "batch_size_min", 5, 1, 1000),
+		.pause_least_ms = flow_job_variable(ctx, "batch_pause_ms", 100, 0, 600000),
+		.pause_most_ms = flow_job_variable(ctx, "batch_pause_max_ms", 10000, 0, 600000),
+	};
+
+	pace_init(ret_pace, &settings);
+}
+
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err)
 {
@@ -465,10 +516,6 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	struct deletion d = {
 		.ctx = ctx,
 		.plan = plan,
-		.batch_size = batch_size,
-		.pause_ms = flow_job_variable(ctx, PAUSE_VARIABLE, PAUSE_DEFAULT_MS, 0, PAUSE_MAX_MS),
-		.call_max = batch_size,
-		.call_limit = batch_size,
 		.failed_ids = failed_ids,
 		.started_ms = clock_mono_ms(),
 		.progress_ms = clock_mono_ms(),
@@ -476,6 +523,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	int64_t left = 0;
 	int rc = 0;
 
+	read_pace(ctx, batch_size, &d.pace);
 	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
 		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
 

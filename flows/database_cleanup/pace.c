@@ -1,0 +1,86 @@
+#include "flows/database_cleanup/pace.h"
+
+#include <inttypes.h>
+
+/* So many 503 for one call: more than a lock of a moment. */
+#define BUSY_MANY 4
+#define GOOD_IN_A_ROW 3
+/* The first pause where none was asked for. */
+#define PAUSE_FIRST_MS 50
+
+void pace_init(struct pace *pace, const struct pace_settings *settings)
+{
+	*pace = (struct pace){
+		.settings = *settings,
+		.call_most = settings->batch_most,
+		.batch = settings->batch_most,
+		.pause_ms = settings->pause_least_ms,
+	};
+	/* What is asked for goes before the bounds. */
+	if (pace->settings.batch_least > settings->batch_most)
+		pace->settings.batch_least = settings->batch_most;
+	if (pace->settings.pause_most_ms < settings->pause_least_ms)
+		pace->settings.pause_most_ms = settings->pause_least_ms;
+}
+
+static int64_t within(int64_t value, int64_t least, int64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+/* A batch is slow when its calls are: the first step goes below what one call takes. */
+static void slower(struct pace *pace)
+{
+	const struct pace_settings *s = &pace->settings;
+	int batch = pace->batch < pace->call_most ? pace->batch : pace->call_most;
+	int64_t pause = pace->pause_ms > 0 ? 2 * pace->pause_ms : PAUSE_FIRST_MS;
+
+	pace->batch = (int)within(batch / 2, s->batch_least, pace->batch);
+	pace->pause_ms = within(pause, pace->pause_ms, s->pause_most_ms);
+}
+
+static void faster(struct pace *pace)
+{
+	const struct pace_settings *s = &pace->settings;
+	int64_t pause = pace->pause_ms / 2 >= PAUSE_FIRST_MS ? pace->pause_ms / 2 : 0;
+
+	pace->batch = (int)within(2 * (int64_t)pace->batch, s->batch_least, s->batch_most);
+	pace->pause_ms = within(pause, s->pause_least_ms, s->pause_most_ms);
+}
+
+enum pace_step pace_note(struct pace *pace, const struct http_effort *effort, bool failed)
+{
+	int batch = pace->batch;
+	int64_t pause = pace->pause_ms;
+
+	if (failed || effort->took_ms > pace->settings.target_ms || effort->throttled > 0 || effort->busy >= BUSY_MANY) {
+		pace->good = 0;
+		slower(pace);
+		return pace->batch != batch || pace->pause_ms != pause ? PACE_SLOWER : PACE_SAME;
+	}
+	if (++pace->good < GOOD_IN_A_ROW)
+		return PACE_SAME;
+	pace->good = 0;
+	faster(pace);
+	return pace->batch != batch || pace->pause_ms != pause ? PACE_FASTER : PACE_SAME;
+}
+
+void pace_limit_calls(struct pace *pace, int most)
+{
+	pace->call_most = most;
+}
+
+int pace_call(const struct pace *pace, int left)
+{
+	return left < pace->call_most ? left : pace->call_most;
+}
+
+bool pace_is_slowed(const struct pace *pace)
+{
+	return pace->batch < pace->settings.batch_most || pace->pause_ms > pace->settings.pause_least_ms;
+}
+
+void pace_describe(const struct pace *pace, struct text *text)
+{
+	text_addf(text, "%d at a time, %" PRId64 " ms between batches", pace->batch, pace->pause_ms);
+}
