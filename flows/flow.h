@@ -23,6 +23,7 @@
 enum flow_outcome {
 	FLOW_DONE,   /* the run is in a final state, or no longer ours */
 	FLOW_PARKED, /* Paused; the worker starts the body again when the run is resumed */
+	FLOW_QUEUED, /* Running, and not its turn yet; the worker starts the body again when that may have changed */
 	FLOW_LEFT,   /* stopped on the way, and the run left as the next start of the body needs it */
 };
 
@@ -34,6 +35,9 @@ struct flow_spec {
 	const char *name; /* the flow's name on the server */
 	flow_body *body;
 };
+
+/* The names of all flows: a new JSON array, NULL without memory. */
+json_t *flow_names(void);
 
 /* The flow of this name, or NULL: a run of a flow that is not known here is left alone. */
 const struct flow_spec *flow_find(const char *name);
@@ -90,6 +94,17 @@ enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form);
 /* The answer that was submitted: an object. ERR_NOT_FOUND where the run was resumed without one.
  * @ret_description (may be NULL): the description that the form had when it was answered. */
 int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_description, struct error *err) MUST_CHECK;
+
+/* --- one at a time ------------------------------------------------------------------------------------- */
+
+/* Of the runs that were approved and are Running, on the whole server, one works at a time: the one with the oldest
+ * approval. True where that is this run. False: where flow_halted(), return flow_halt(); else return flow_queue(). Call
+ * it before the work begins, and every FLOW_TURN_EVERY_MS while it goes on. Waits out an outage. */
+bool flow_has_turn(struct flow_ctx *ctx);
+#define FLOW_TURN_EVERY_MS 10000
+
+/* Says for whom this run waits, in its log and its state; the body returns what this returns. */
+enum flow_outcome flow_queue(struct flow_ctx *ctx);
 
 /* --- going on, waiting, ending ------------------------------------------------------------------------ */
 

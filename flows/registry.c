@@ -7,6 +7,18 @@ static const struct flow_spec flows[] = {
 	{DATABASE_CLEANUP_FLOW, database_cleanup},
 };
 
+json_t *flow_names(void)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < sizeof flows / sizeof flows[0]; i++)
+		if (json_array_append_new(names, json_string(flows[i].name)) != 0) {
+			json_decref(names);
+			return NULL;
+		}
+	return names;
+}
+
 const struct flow_spec *flow_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof flows / sizeof flows[0]; i++)

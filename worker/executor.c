@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include "client/base/log.h"
+#include "client/prefect/concurrency.h"
 #include "client/prefect/deployment.h"
 #include "worker/pool.h"
+#include "worker/turn.h"
 #include "worker/worker.h"
 
 /* A body needs little stack; the default of 8 MB would only be reserved. */
@@ -29,6 +31,7 @@ struct execution {
 	bool pool_paused;
 	json_t *template;       /* of the pool, as it is now: its defaults can be edited in the UI */
 	struct question question;
+	char behind[UUID_SIZE]; /* whose turn it was when the body returned FLOW_QUEUED */
 };
 
 /* What a step says about the rest of the execution. */
@@ -130,7 +133,7 @@ int executor_sign(struct worker *worker, struct prefect *prefect, const char *id
 	(void)snprintf(pid, sizeof pid, "%s:%ld", host, (long)getpid());
 	rc = flow_run_set_labels(prefect, id,
 	                         json_pack("{s:s, s:s, s:s, s:s, s:s}", LABEL_WORKER_NAME, worker->name, LABEL_INSTANCE,
-	                                   worker->instance, "prefect.worker.type", WORKER_TYPE, "prefect.work-pool.name",
+	                                   worker->instance, "prefect.worker.type", WORKER_TYPE, LABEL_POOL_NAME,
 	                                   pool.name, "prefect.work-pool.id", pool.id),
 	                         err);
 	work_pool_release(&pool);
@@ -261,8 +264,14 @@ static enum step go_on(struct execution *e)
 	}
 	case STATE_PAUSED: /* again: the watch sees to it */
 		return STEP_PARK;
+	case STATE_SCHEDULED: /* anew: the poll brings it */
+		return STEP_DROP;
 	default:
-		return STEP_DROP; /* ended, or scheduled anew: the poll brings it */
+		log_info("%s (%s): it was set to %s from outside, letting go", e->run.name, e->handle.id,
+		         state_type_name((enum state_type)e->run.state_type));
+		run_logs_add(&e->worker->logs, e->handle.id, LOG_LEVEL_WARNING,
+		             "the run was set to a final state from outside: nothing is deleted from now on");
+		return STEP_DROP;
 	}
 }
 
@@ -294,6 +303,9 @@ static enum step read_question(struct execution *e)
 
 	if (question_read(e->prefect, &e->run, &e->question, &err) != 0)
 		return on_error(e, "its history cannot be read", &err);
+	/* Its place in the queue is of an earlier attempt: this one has not been approved. */
+	if (!e->question.asked && turn_is_joined(&e->run) && turn_leave(e->prefect, e->handle.id, &err) != 0)
+		return on_error(e, "it cannot leave the queue of deletions", &err);
 	return STEP_ON;
 }
 
@@ -315,6 +327,9 @@ static void execute(struct execution *e)
 	if (step == STEP_ON)
 		step = read_question(e);
 	if (step == STEP_ON) {
+		char lease[UUID_SIZE];
+		if (concurrency_lease_of(&e->run, lease))
+			registry_hold_lease(registry, e->handle.id, lease, !e->question.asked);
 		char about[80];
 		(void)snprintf(about, sizeof about, "flow run %s", e->handle.id);
 		(void)worker_tell(e->worker, &e->handle.trouble, about, 0, NULL);
@@ -323,6 +338,8 @@ static void execute(struct execution *e)
 		                                    &e->question);
 		if (ctx != NULL)
 			outcome = e->flow->body(ctx);
+		if (outcome == FLOW_QUEUED)
+			flow_ctx_behind(ctx, e->behind);
 		flow_ctx_free(ctx);
 	}
 
@@ -330,6 +347,8 @@ static void execute(struct execution *e)
 		registry_drop(registry, e->handle.id);
 	else if (step == STEP_PARK || outcome == FLOW_PARKED)
 		registry_park(registry, e->handle.id);
+	else if (outcome == FLOW_QUEUED)
+		registry_queue(registry, e->handle.id, e->behind);
 	else
 		postpone(e);
 }

@@ -6,6 +6,7 @@
 #include "client/prefect/run_input.h"
 #include "worker/ownership.h"
 #include "worker/question.h"
+#include "worker/turn.h"
 #include "worker/worker.h"
 
 #define LOG_LINE_MAX (128 * 1024)
@@ -29,6 +30,10 @@ struct flow_ctx {
 	time_us running_since;
 	enum halt halt;
 	enum state_type halt_state;
+	char behind[UUID_SIZE]; /* whose turn it was when flow_has_turn() last said no; "" before that */
+	char *behind_name;      /* owned */
+	bool joined;            /* this run stands in the queue */
+	bool turn_told;         /* the log says that the turn has come */
 	int64_t checked_ms; /* when flow_may_go_on() last said yes */
 	struct trouble trouble; /* what flow_retry() waits for */
 };
@@ -60,6 +65,7 @@ void flow_ctx_free(struct flow_ctx *ctx)
 	if (ctx == NULL)
 		return;
 	flow_run_release(&ctx->run);
+	free(ctx->behind_name);
 	free(ctx);
 }
 
@@ -350,6 +356,83 @@ enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 	}
 	flow_log(ctx, LOG_LEVEL_WARNING, "the run was set to %s from outside: %s", state_type_name(ctx->halt_state), so_far);
 	return FLOW_DONE;
+}
+
+/* --- one at a time ---------------------------------------------------------------------------------------- */
+
+#define QUEUED_MESSAGE "approved, waiting for its turn: one deletion at a time, and "
+
+void flow_ctx_behind(const struct flow_ctx *ctx, char ret_id[UUID_SIZE])
+{
+	memcpy(ret_id, ctx->behind, UUID_SIZE);
+}
+
+/* The state's message while the run is Running. No harm where it cannot be set: it is only for reading. */
+static void say(struct flow_ctx *ctx, const char *message)
+{
+	struct state_answer answer;
+	struct error err;
+
+	if (!flow_may_go_on(ctx))
+		return;
+	int rc = state_propose(ctx->prefect, ctx->run.id,
+	                       &(struct state_proposal){.type = STATE_RUNNING, .name = "Running", .message = message}, &answer,
+	                       &err);
+	if (rc == 0)
+		state_answer_release(&answer);
+	else
+		log_debug("%s (%s): the state's message cannot be set, ignoring: %s", ctx->run.name, ctx->run.id, err.text);
+}
+
+static int read_turn(struct flow_ctx *ctx, struct turn *ret_turn, struct error *err)
+{
+	struct owner self = worker_owner(ctx->worker);
+
+	time_us approved_at = ctx->question.answered_at != 0 ? ctx->question.answered_at : ctx->running_since;
+
+	int rc = ctx->joined ? 0 : turn_join(ctx->prefect, &ctx->run, approved_at, err);
+	ctx->joined = rc == 0;
+	return rc != 0 ? rc : turn_read(ctx->prefect, ctx->worker->settings->pool, &self, ret_turn, err);
+}
+
+bool flow_has_turn(struct flow_ctx *ctx)
+{
+	const char *shown = json_string_value(json_object_get(ctx->run.state, "message"));
+	struct turn turn = {0};
+	struct error err;
+
+	while (read_turn(ctx, &turn, &err) != 0)
+		if (!flow_retry(ctx, &err))
+			return flow_halted(ctx) ? false : halt(ctx, HALT_STOPPING);
+	flow_recovered(ctx);
+	bool ours = turn.first[0] == '\0' || strcmp(turn.first, ctx->run.id) == 0 || !turn_has(&turn, ctx->run.id);
+	if (!ours) {
+		memcpy(ctx->behind, turn.first, UUID_SIZE);
+		free(ctx->behind_name);
+		ctx->behind_name = turn.first_name;
+		turn.first_name = NULL;
+	}
+	turn_release(&turn);
+	if (ours && !ctx->turn_told && shown != NULL && strncmp(shown, QUEUED_MESSAGE, strlen(QUEUED_MESSAGE)) == 0) {
+		flow_log(ctx, LOG_LEVEL_INFO, "its turn has come");
+		say(ctx, "approved, deleting");
+	}
+	ctx->turn_told = ours;
+	return ours && !flow_halted(ctx);
+}
+
+enum flow_outcome flow_queue(struct flow_ctx *ctx)
+{
+	const char *shown = json_string_value(json_object_get(ctx->run.state, "message"));
+	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
+
+	text_addf(&message, QUEUED_MESSAGE "'%.200s' (%s) was approved earlier", ctx->behind_name != NULL ? ctx->behind_name : "?",
+	          ctx->behind);
+	if (shown == NULL || strcmp(shown, text_str(&message)) != 0) {
+		flow_log(ctx, LOG_LEVEL_INFO, "%s", text_str(&message));
+		say(ctx, text_str(&message));
+	}
+	return flow_halted(ctx) ? flow_halt(ctx, "waiting for its turn") : FLOW_QUEUED;
 }
 
 /* --- asking a person ----------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "client/prefect/flow_run.h"
 
 #define LABEL_WORKER_NAME "prefect.worker.name"
+#define LABEL_POOL_NAME "prefect.work-pool.name"
 #define LABEL_INSTANCE "janitor.instance"
 /* How far a deletion has come; a part of what tells whether a restart made progress. */
 #define LABEL_PROGRESS "janitor.progress"

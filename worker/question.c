@@ -57,6 +57,17 @@ static int highest_number(const struct flow_run *run, const struct state *states
 	return highest;
 }
 
+/* When the run was Running for the first time after @after; 0 where it was not. */
+static time_us first_running(const struct state *states, size_t count, time_us after)
+{
+	time_us first = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (states[i].type == STATE_RUNNING && states[i].timestamp > after && (first == 0 || states[i].timestamp < first))
+			first = states[i].timestamp;
+	return first;
+}
+
 struct question question_judge(const struct flow_run *run, const struct state *states, size_t count)
 {
 	const struct state *asked = NULL;
@@ -78,7 +89,8 @@ struct question question_judge(const struct flow_run *run, const struct state *s
 			ended = state;
 	}
 	if (asked != NULL && (ended == NULL || asked->timestamp > ended->timestamp))
-		return (struct question){.asked = true, .number = state_question(asked)};
+		return (struct question){.asked = true, .number = state_question(asked),
+		                         .answered_at = first_running(states, count, asked->timestamp)};
 	return (struct question){.asked = false, .number = highest_number(run, states, count) + 1};
 }
 

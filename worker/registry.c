@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,17 @@ void registry_hurry(struct registry *registry)
 	unlock(registry);
 }
 
+void registry_queue(struct registry *registry, const char *id, const char *behind)
+{
+	lock(registry);
+	struct run *run = change(registry, id, RUN_QUEUED);
+	if (run != NULL) {
+		run->ours = true;
+		(void)snprintf(run->behind, UUID_SIZE, "%s", behind);
+	}
+	unlock(registry);
+}
+
 void registry_resume(struct registry *registry, const char *id)
 {
 	registry_postpone(registry, id, /* ours= */ true, /* due= */ 0, /* trouble= */ NULL);
@@ -156,18 +168,67 @@ void registry_drop(struct registry *registry, const char *id)
 	unlock(registry);
 }
 
-size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[UUID_SIZE], size_t max)
+size_t registry_list(struct registry *registry, enum run_phase phase, size_t *from, struct run *ret_runs, size_t max)
 {
 	size_t copied = 0;
 
 	lock(registry);
 	for (; *from < registry->count && copied < max; ++*from)
-		if (registry->runs[*from].phase == RUN_PARKED)
-			memcpy(ret_ids[copied++], registry->runs[*from].id, UUID_SIZE);
+		if (registry->runs[*from].phase == phase)
+			ret_runs[copied++] = registry->runs[*from];
 	if (*from >= registry->count)
 		*from = SIZE_MAX;
 	unlock(registry);
 	return copied;
+}
+
+void registry_hold_lease(struct registry *registry, const char *id, const char *lease, bool held)
+{
+	lock(registry);
+	struct run *run = find(registry, id);
+	if (run != NULL) {
+		(void)snprintf(run->lease, UUID_SIZE, "%s", lease);
+		run->renew_ms = 0;
+		run->lease_held = held;
+	}
+	unlock(registry);
+}
+
+void registry_lease_is_held(struct registry *registry, const char *id)
+{
+	lock(registry);
+	struct run *run = find(registry, id);
+	if (run != NULL)
+		run->lease_held = true;
+	unlock(registry);
+}
+
+void registry_drop_lease(struct registry *registry, const char *id, const char *lease)
+{
+	lock(registry);
+	struct run *run = find(registry, id);
+	if (run != NULL && strcmp(run->lease, lease) == 0)
+		run->lease[0] = '\0';
+	unlock(registry);
+}
+
+bool registry_next_lease(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run)
+{
+	bool found = false;
+
+	lock(registry);
+	for (size_t i = 0; i < registry->count && !found; i++) {
+		struct run *run = &registry->runs[i];
+		bool at_work = run->phase == RUN_ACTIVE || run->phase == RUN_QUEUED;
+
+		found = at_work && run->lease[0] != '\0' && run->renew_ms <= now_ms;
+		if (found) {
+			run->renew_ms = now_ms + every_ms;
+			*ret_run = *run;
+		}
+	}
+	unlock(registry);
+	return found;
 }
 
 bool registry_has(struct registry *registry, const char *id)

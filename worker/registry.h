@@ -2,7 +2,8 @@
  *
  *   DUE     fetched (before its time, or resumed) and waiting for its time and a free slot
  *   ACTIVE  a body is running
- *   PARKED  Paused; the watch service looks at it. Some sixty bytes, no thread.
+ *   PARKED  Paused; the watch service looks at it. Some two hundred bytes, no thread.
+ *   QUEUED  approved, and waiting for its turn to delete (turn.h); likewise
  *
  * A run is in here at most once, which is what keeps a worker from running it twice.
  * Thread rule: every function may be called from any thread; one mutex guards all members. */
@@ -17,7 +18,7 @@
 #include "client/base/json.h"
 #include "worker/trouble.h"
 
-enum run_phase { RUN_DUE, RUN_ACTIVE, RUN_PARKED };
+enum run_phase { RUN_DUE, RUN_ACTIVE, RUN_PARKED, RUN_QUEUED };
 
 struct run {
 	char id[UUID_SIZE];
@@ -25,6 +26,10 @@ struct run {
 	bool ours;   /* Pending, Running or Paused by our doing: no claim is needed */
 	char claim[UUID_SIZE]; /* transition id of our claim: by it we know a Pending that is ours although the answer was lost */
 	time_us due; /* by the server's clock; of DUE runs */
+	char behind[UUID_SIZE]; /* of QUEUED runs: whose turn it was when they queued */
+	char lease[UUID_SIZE]; /* on a slot of the deployment's concurrency limit; "" for none */
+	int64_t renew_ms;      /* when to renew it, by clock_mono_ms() */
+	bool lease_held;       /* surely: of a run that was Paused the server may have taken it back */
 	struct trouble trouble; /* of the latest tries to start its body; the executor's while it is ACTIVE */
 };
 
@@ -53,6 +58,7 @@ bool registry_take(struct registry *registry, time_us now, struct run *ret_run, 
 
 /* What became of an ACTIVE run; or of a PARKED one that goes on, or ended elsewhere. */
 void registry_park(struct registry *registry, const char *id);
+void registry_queue(struct registry *registry, const char *id, const char *behind);
 void registry_resume(struct registry *registry, const char *id);
 void registry_drop(struct registry *registry, const char *id);
 /* An ACTIVE run that is to be started again at @due, with @trouble (may be NULL) as it is now. */
@@ -61,9 +67,17 @@ void registry_postpone(struct registry *registry, const char *id, bool ours, tim
 /* Runs that were postponed are due now: what they waited for may be over. */
 void registry_hurry(struct registry *registry);
 
-/* Copies the ids of up to @max PARKED runs from position @from on; returns how many. *@from moves on; it is
+/* Copies up to @max runs of @phase from position @from on; returns how many. *@from moves on; it is
  * (size_t)-1 at the end. */
-size_t registry_parked(struct registry *registry, size_t *from, char (*ret_ids)[UUID_SIZE], size_t max);
+size_t registry_list(struct registry *registry, enum run_phase phase, size_t *from, struct run *ret_runs, size_t max);
+
+/* Keeps a lease with the run, to be renewed at once and then again and again. @held: see struct run. */
+void registry_hold_lease(struct registry *registry, const char *id, const char *lease, bool held);
+void registry_lease_is_held(struct registry *registry, const char *id);
+/* Forgets it, if it is still this one. */
+void registry_drop_lease(struct registry *registry, const char *id, const char *lease);
+/* A run that is ACTIVE or QUEUED and whose lease is to be renewed at @now_ms; it is due again @every_ms later. */
+bool registry_next_lease(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run);
 
 bool registry_has(struct registry *registry, const char *id);
 size_t registry_count(struct registry *registry);

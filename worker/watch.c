@@ -1,14 +1,20 @@
-/* The watch service: asks which parked runs are no longer Paused, one request for 200 of them. */
+/* The watch service: asks which parked runs are no longer Paused, one request for 200 of them; whose turn it is, where
+ * runs wait for theirs; and renews leases. */
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
+#include "worker/turn.h"
 #include "worker/worker.h"
 
 /* Runs that were deleted do not show among those that changed: they are counted this often. */
 #define COUNT_EVERY_MS 30000
 /* With many parked runs the looks are spread, so that the server sees two requests a second at most. */
 #define CHUNK_SPREAD_MS 500
+#define QUEUE_EVERY_MS 2000
+/* How long a lease is asked for, as Prefect's own client does. */
+#define LEASE_S 300
 
 /* Ended by the server or by somebody else: the window of the approval has passed, or a state was forced. What was
  * deleted before a pause in the middle of a deletion stays deleted; without an answer nothing ever was. */
@@ -71,21 +77,21 @@ static int on_change(struct worker *worker, struct prefect *prefect, const struc
 	return 0;
 }
 
-static json_t *ids_filter(char (*ids)[UUID_SIZE], size_t count, const char *state_clause)
+static json_t *ids_filter(const struct run *parked, size_t count, const char *state_clause)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < count; i++)
-		(void)json_array_append_new(list, json_string(ids[i]));
+		(void)json_array_append_new(list, json_string(parked[i].id));
 	if (state_clause == NULL)
 		return json_pack("{s:{s:o}}", "id", "any_", list);
 	return json_pack("{s:{s:o}, s:{s:{s:[s]}}}", "id", "any_", list, "state", "type", state_clause, "PAUSED");
 }
 
-static int look_for_changes(struct worker *worker, struct prefect *prefect, char (*ids)[UUID_SIZE], size_t count,
+static int look_for_changes(struct worker *worker, struct prefect *prefect, const struct run *parked, size_t count,
                             struct error *err)
 {
-	AUTO_JSON *filter = ids_filter(ids, count, "not_any_");
+	AUTO_JSON *filter = ids_filter(parked, count, "not_any_");
 	struct flow_run *runs;
 	size_t changed;
 
@@ -104,22 +110,22 @@ static int look_for_changes(struct worker *worker, struct prefect *prefect, char
 }
 
 /* Drops those that do not exist any more. */
-static int look_for_deleted(struct worker *worker, struct prefect *prefect, char (*ids)[UUID_SIZE], size_t count,
+static int look_for_deleted(struct worker *worker, struct prefect *prefect, const struct run *parked, size_t count,
                             struct error *err)
 {
-	AUTO_JSON *filter = ids_filter(ids, count, NULL);
+	AUTO_JSON *filter = ids_filter(parked, count, NULL);
 	int64_t there;
 
 	int rc = flow_run_count(prefect, &(struct flow_run_query){.flow_runs = filter}, &there, err);
 	for (size_t i = 0; rc == 0 && there < (int64_t)count && i < count; i++) {
 		struct flow_run run;
 
-		rc = flow_run_read(prefect, ids[i], &run, err);
+		rc = flow_run_read(prefect, parked[i].id, &run, err);
 		if (rc == 0) {
 			flow_run_release(&run);
 		} else if (rc == ERR_NOT_FOUND) {
-			log_warning("flow run %s: it was deleted while it waited for an approval, dropping it", ids[i]);
-			registry_drop(&worker->registry, ids[i]);
+			log_warning("flow run %s: it was deleted while it waited for an approval, dropping it", parked[i].id);
+			registry_drop(&worker->registry, parked[i].id);
 			rc = 0;
 		}
 	}
@@ -130,20 +136,20 @@ static int look_for_deleted(struct worker *worker, struct prefect *prefect, char
 static int watch_once(struct worker *worker, struct prefect *prefect, bool count_too, size_t *ret_requests,
                       struct error *err)
 {
-	static char ids[PREFECT_PAGE_MAX][UUID_SIZE]; /* only this thread uses it */
+	static struct run parked[PREFECT_PAGE_MAX]; /* only this thread uses it */
 	size_t from = 0;
 	int rc = 0;
 
 	*ret_requests = 0;
 	while (from != SIZE_MAX) {
 		struct error one;
-		size_t count = registry_parked(&worker->registry, &from, ids, PREFECT_PAGE_MAX);
+		size_t count = registry_list(&worker->registry, RUN_PARKED, &from, parked, PREFECT_PAGE_MAX);
 		if (count == 0)
 			break;
 		++*ret_requests;
-		int failed = look_for_changes(worker, prefect, ids, count, &one);
+		int failed = look_for_changes(worker, prefect, parked, count, &one);
 		if (failed == 0 && count_too)
-			failed = look_for_deleted(worker, prefect, ids, count, &one);
+			failed = look_for_deleted(worker, prefect, parked, count, &one);
 		if (failed != 0 && rc == 0)
 			rc = error_set(err, failed, "%s", one.text);
 		if (failed == ERR_STOPPED)
@@ -152,12 +158,71 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 	return rc;
 }
 
+/* Whose turn is it? A queued run that has left the queue, or that stands behind somebody else now, looks for itself. */
+static int watch_queue(struct worker *worker, struct prefect *prefect, struct error *err)
+{
+	static struct run queued[PREFECT_PAGE_MAX]; /* only this thread uses it; more than that wait for the next look */
+	struct owner self = worker_owner(worker);
+	struct turn turn;
+	size_t from = 0;
+
+	size_t count = registry_list(&worker->registry, RUN_QUEUED, &from, queued, PREFECT_PAGE_MAX);
+	if (count == 0)
+		return 0;
+	int rc = turn_read(prefect, worker->settings->pool, &self, &turn, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(queued[i].behind, turn.first) != 0 || !turn_has(&turn, queued[i].id))
+			registry_resume(&worker->registry, queued[i].id);
+	turn_release(&turn);
+	return 0;
+}
+
+/* Renews the leases that are due. One that is lost is said once, and stops nothing that was approved. */
+static int renew_leases(struct worker *worker, struct prefect *prefect, struct error *err)
+{
+	static const char lost[] = "the slot of the deployment's concurrency limit is lost (its lease was given back or has "
+	                           "expired); going on: what was approved stays approved";
+	int64_t every_ms = 3 * worker->settings->heartbeat_ms;
+	struct run run;
+
+	if (every_ms > LEASE_S * 1000 / 3)
+		every_ms = LEASE_S * 1000 / 3;
+	while (registry_next_lease(&worker->registry, clock_mono_ms(), every_ms, &run)) {
+		int rc = concurrency_lease_renew(prefect, run.lease, LEASE_S, err);
+		if (rc == 0) {
+			registry_lease_is_held(&worker->registry, run.id);
+			continue;
+		}
+		if (rc != ERR_NOT_FOUND && rc != ERR_NO_ROUTE && rc != ERR_INVALID)
+			return rc;
+		registry_drop_lease(&worker->registry, run.id, run.lease);
+		if (!run.lease_held)
+			continue;
+		log_warning("flow run %s: %s", run.id, lost);
+		run_logs_add(&worker->logs, run.id, LOG_LEVEL_WARNING, lost);
+	}
+	return 0;
+}
+
+/* What is looked at beside the parked runs, less often. */
+static int watch_others(struct worker *worker, struct prefect *prefect, int64_t *next_ms, struct error *err)
+{
+	if (clock_mono_ms() < *next_ms)
+		return 0;
+	*next_ms = clock_mono_ms() + QUEUE_EVERY_MS;
+	int rc = watch_queue(worker, prefect, err);
+	return rc != 0 ? rc : renew_leases(worker, prefect, err);
+}
+
 void *watch_thread(void *arg)
 {
 	struct worker *worker = arg;
 	struct prefect *prefect = worker_service_session(worker);
 	struct error err;
 	int64_t next_count_ms = 0;
+	int64_t next_others_ms = 0;
 	struct trouble trouble = {0};
 	int64_t wait = worker->settings->watch_ms;
 
@@ -166,6 +231,8 @@ void *watch_thread(void *arg)
 		size_t requests;
 		bool count_too = clock_mono_ms() >= next_count_ms;
 		int rc = watch_once(worker, prefect, count_too, &requests, &err);
+		if (rc == 0)
+			rc = watch_others(worker, prefect, &next_others_ms, &err);
 
 		(void)worker_tell(worker, &trouble, "looking at the paused runs", rc, &err);
 		if (count_too)

@@ -2,7 +2,8 @@
  *
  *   sync   every heartbeat interval   reads or creates the pool, sends the heartbeat
  *   poll   every query interval       fetches scheduled runs, starts them when they are due
- *   watch  every second               asks which paused runs are no longer paused
+ *   watch  every second               asks which paused runs are no longer paused, and whose turn it is;
+ *                                     renews leases
  *   logs   every second               ships run logs (run_logs.h)
  *   executors                         a thread for each running flow body, --limit at most
  *
@@ -107,5 +108,7 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
                               const json_t *job_variables, const json_t *template,
                               const struct question *question);
 void flow_ctx_free(struct flow_ctx *ctx);
+/* Whose turn it was when flow_has_turn() last said no. */
+void flow_ctx_behind(const struct flow_ctx *ctx, char ret_id[UUID_SIZE]);
 
 #endif

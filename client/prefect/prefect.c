@@ -10,6 +10,10 @@
 #define CLOCK_TOLERANCE_US (3 * US_PER_SEC)
 /* The REST API version that the recordings were made with. */
 #define API_VERSION "0.8.4"
+/* The server gives a lease on a slot of a deployment's concurrency limit only to a client that calls itself
+ * "prefect/VERSION (API ...)" with a version from 3.4.11 on, and takes it back from any other one when its run starts:
+ * RemoveDeploymentConcurrencyLeaseForOldClientVersions, Prefect 3.4.20 to 3.8.8. */
+#define USER_AGENT "prefect/3.8.8 (API " API_VERSION ";prefect-janitor/" JANITOR_VERSION ")"
 
 struct prefect {
 	struct http *http;
@@ -25,7 +29,8 @@ struct prefect *prefect_new(const struct http_settings *http, struct server_cloc
 		return NULL;
 	prefect->clock = clock;
 	prefect->http = http_new(http);
-	if (prefect->http == NULL || http_set_header(prefect->http, "x-prefect-api-version", API_VERSION, NULL) != 0) {
+	if (prefect->http == NULL || http_set_header(prefect->http, "x-prefect-api-version", API_VERSION, NULL) != 0 ||
+	    http_set_header(prefect->http, "User-Agent", USER_AGENT, NULL) != 0) {
 		prefect_free(prefect);
 		return NULL;
 	}
@@ -118,6 +123,7 @@ static int status_code(int status)
 		return ERR_AUTH;
 	case 404:
 	case 405:
+	case 410:
 		return ERR_NO_ROUTE;
 	case 409:
 		return ERR_CONFLICT;
@@ -144,7 +150,7 @@ static int status_error(const char *method, const char *path, const struct http_
 
 	if (json_read(answer->body, answer->len, &body, NULL) == 0)
 		explain(body, &words);
-	if (answer->status == 404 && is_object_missing(body))
+	if (answer->status != 405 && code == ERR_NO_ROUTE && is_object_missing(body))
 		code = ERR_NOT_FOUND;
 	if (ret_refusal != NULL && body != NULL)
 		*ret_refusal = json_incref(body);

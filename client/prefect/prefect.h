@@ -45,7 +45,7 @@ struct prefect_request {
 
 /* Sends a request to the path made by @path_fmt (what comes from outside goes through http_escape()).
  * Blocks as http_call(). Returns 0 or
- *   ERR_NOT_FOUND  404 in Prefect's own words         ERR_CONFLICT  409
+ *   ERR_NOT_FOUND  404, 410 in Prefect's own words    ERR_CONFLICT  409
  *   ERR_NO_ROUTE   405, 404 by anybody else, or a page of HTML: a proxy whose server is away says that too
  *   ERR_INVALID    400, 422           ERR_AUTH      401, 403; the text names the settings
  *   ERR_BUSY       408, 425, 429, 502, 503, 504 until the budget was spent

@@ -128,8 +128,14 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *
 	struct error err;
 	enum flow_outcome outcome;
 
+	/* One deletion at a time on this server; what an earlier start of the body deleted stays counted. */
+	if (!flow_has_turn(ctx))
+		return flow_halted(ctx) ? halt_deletion(ctx, plan, deletion_so_far(ctx, plan)) : flow_queue(ctx);
+
 	int rc = deletion_run(ctx, plan, policy->batch_size, &result, &err);
-	if (rc == 0) {
+	if (rc == ERR_BUSY && !flow_halted(ctx)) {
+		outcome = flow_queue(ctx);
+	} else if (rc == 0) {
 		outcome = finish_deleted(ctx, plan, decision, &result);
 	} else if (flow_halted(ctx)) {
 		outcome = halt_deletion(ctx, plan, result.deleted);

@@ -30,6 +30,8 @@ struct deletion {
 	const struct plan *plan;
 	struct pace pace;
 	int64_t pace_log_ms;    /* when a change of pace was last logged */
+	int64_t turn_ms;        /* when it was last this run's turn */
+	bool turn_lost;         /* a run with an older approval goes first */
 	bool single;            /* this server has no bulk_delete */
 	bool bulk_seen;         /* it has: a 404 now is somebody else's */
 	bool uncertain;         /* an answer was lost: count instead of adding up */
@@ -392,6 +394,16 @@ static bool rest(struct deletion *d)
 	return true;
 }
 
+/* Is it still this run's turn? Asked now and then: a run with an older approval may have come back. */
+static bool keeps_turn(struct deletion *d)
+{
+	if (clock_mono_ms() - d->turn_ms < FLOW_TURN_EVERY_MS)
+		return true;
+	d->turn_lost = !flow_has_turn(d->ctx);
+	d->turn_ms = clock_mono_ms();
+	return !d->turn_lost;
+}
+
 /* One slice in batches, with a pause and a look at the run's own state between two of them. */
 static bool delete_slice(struct deletion *d, const struct slice *slice)
 {
@@ -406,7 +418,7 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 				return false;
 		}
 		log_progress(d);
-		if (!empty && !rest(d))
+		if (!empty && (!rest(d) || !keeps_turn(d)))
 			return false;
 	}
 	return true;
@@ -519,6 +531,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 		.failed_ids = failed_ids,
 		.started_ms = clock_mono_ms(),
 		.progress_ms = clock_mono_ms(),
+		.turn_ms = clock_mono_ms(),
 	};
 	int64_t left = 0;
 	int rc = 0;
@@ -535,7 +548,9 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 			go_on = delete_slice(&d, &plan->slices[i]);
 		if (!go_on || !count_left(&d, &left, &rc, err)) {
 			fill_result(&d, d.matched - d.acknowledged, ret_result);
-			return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
+			if (flow_halted(ctx))
+				return error_set(err, ERR_STOPPED, "stopped");
+			return d.turn_lost ? error_set(err, ERR_BUSY, "it is another run's turn") : rc;
 		}
 		if (left <= (int64_t)json_array_size(failed_ids) || given_up(&d))
 			break;

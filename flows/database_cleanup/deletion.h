@@ -20,7 +20,8 @@ struct deletion_result {
 };
 
 /* Deletes what still matches @plan. Returns 0; ERR_STOPPED where flow_halted() is true (then @ret_result says how
- * far it came); or an error that ends the run. */
+ * far it came); ERR_BUSY where a run with an older approval goes first (return flow_queue()); or an error that ends the
+ * run. */
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err) MUST_CHECK;
 

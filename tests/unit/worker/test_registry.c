@@ -136,7 +136,7 @@ static void lists_parked_runs(void)
 {
 	struct registry registry;
 	char id[UUID_SIZE];
-	char ids[4][UUID_SIZE];
+	struct run runs[4];
 	size_t from = 0;
 	size_t parts[3];
 	int sum = 0;
@@ -146,9 +146,9 @@ static void lists_parked_runs(void)
 		CHECK("add", registry_add(&registry, id_of(i, id), i % 2 ? RUN_PARKED : RUN_DUE, true, 0));
 	EACH(part, parts)
 	{
-		*part = registry_parked(&registry, &from, ids, COUNT_OF(ids));
+		*part = registry_list(&registry, RUN_PARKED, &from, runs, COUNT_OF(runs));
 		for (size_t i = 0; i < *part; i++)
-			sum += atoi(ids[i] + 24);
+			sum += atoi(runs[i].id + 24);
 	}
 	CHECK("in parts", parts[0] == 4 && parts[1] == 4 && parts[2] == 2);
 	CHECK_INT("each once", sum, 1 + 3 + 5 + 7 + 9 + 11 + 13 + 15 + 17 + 19);
@@ -157,7 +157,7 @@ static void lists_parked_runs(void)
 
 	registry_init(&registry, 1);
 	from = 0;
-	CHECK_INT("none", registry_parked(&registry, &from, ids, COUNT_OF(ids)), 0);
+	CHECK_INT("none", registry_list(&registry, RUN_PARKED, &from, runs, COUNT_OF(runs)), 0);
 	CHECK("the end", from == SIZE_MAX);
 	registry_done(&registry);
 }
@@ -251,13 +251,13 @@ static void *run_bodies(void *arg)
 static void *resume_parked(void *arg)
 {
 	struct crowd *crowd = arg;
-	char ids[8][UUID_SIZE];
+	struct run runs[8];
 
 	while (registry_count(&crowd->registry) > 0)
 		for (size_t from = 0; from != SIZE_MAX;) {
-			size_t count = registry_parked(&crowd->registry, &from, ids, COUNT_OF(ids));
+			size_t count = registry_list(&crowd->registry, RUN_PARKED, &from, runs, COUNT_OF(runs));
 			for (size_t i = 0; i < count; i++)
-				registry_resume(&crowd->registry, ids[i]);
+				registry_resume(&crowd->registry, runs[i].id);
 		}
 	return NULL;
 }
