@@ -33,7 +33,7 @@ struct flow_ctx {
 	char behind[UUID_SIZE]; /* whose turn it was when flow_has_turn() last said no; "" before that */
 	char *behind_name;      /* owned */
 	bool joined;            /* this run stands in the queue */
-	bool turn_told;         /* the log says that the turn has come */
+	char *shown;            /* owned: the message of the run's state as it is now; NULL for none */
 	int64_t checked_ms; /* when flow_may_go_on() last said yes */
 	struct trouble trouble; /* what flow_retry() waits for */
 };
@@ -53,6 +53,7 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
 	ctx->template = template;
 	ctx->question = *question;
 	ctx->checked_ms = clock_mono_ms();
+	ctx->shown = text_dup(json_string_value(json_object_get(run->state, "message")));
 	if (since == NULL || !time_parse(since, &ctx->running_since))
 		ctx->running_since = run->start_time;
 	ctx->run = *run;
@@ -66,6 +67,7 @@ void flow_ctx_free(struct flow_ctx *ctx)
 		return;
 	flow_run_release(&ctx->run);
 	free(ctx->behind_name);
+	free(ctx->shown);
 	free(ctx);
 }
 
@@ -367,14 +369,18 @@ void flow_ctx_behind(const struct flow_ctx *ctx, char ret_id[UUID_SIZE])
 	memcpy(ret_id, ctx->behind, UUID_SIZE);
 }
 
-/* The state's message while the run is Running. No harm where it cannot be set: it is only for reading. */
+/* A line in the log, and the message of the state while the run is Running; once, however often the body comes by. No
+ * harm where the state cannot be set: it is only for reading. */
 static void say(struct flow_ctx *ctx, const char *message)
 {
 	struct state_answer answer;
 	struct error err;
 
-	if (!flow_may_go_on(ctx))
+	if ((ctx->shown != NULL && strcmp(ctx->shown, message) == 0) || !flow_may_go_on(ctx))
 		return;
+	flow_log(ctx, LOG_LEVEL_INFO, "%s", message);
+	free(ctx->shown);
+	ctx->shown = text_dup(message);
 	int rc = state_propose(ctx->prefect, ctx->run.id,
 	                       &(struct state_proposal){.type = STATE_RUNNING, .name = "Running", .message = message}, &answer,
 	                       &err);
@@ -397,7 +403,6 @@ static int read_turn(struct flow_ctx *ctx, struct turn *ret_turn, struct error *
 
 bool flow_has_turn(struct flow_ctx *ctx)
 {
-	const char *shown = json_string_value(json_object_get(ctx->run.state, "message"));
 	struct turn turn = {0};
 	struct error err;
 
@@ -413,25 +418,18 @@ bool flow_has_turn(struct flow_ctx *ctx)
 		turn.first_name = NULL;
 	}
 	turn_release(&turn);
-	if (ours && !ctx->turn_told && shown != NULL && strncmp(shown, QUEUED_MESSAGE, strlen(QUEUED_MESSAGE)) == 0) {
-		flow_log(ctx, LOG_LEVEL_INFO, "its turn has come");
-		say(ctx, "approved, deleting");
-	}
-	ctx->turn_told = ours;
+	if (ours && ctx->shown != NULL && strncmp(ctx->shown, QUEUED_MESSAGE, strlen(QUEUED_MESSAGE)) == 0)
+		say(ctx, "approved, and its turn has come");
 	return ours && !flow_halted(ctx);
 }
 
 enum flow_outcome flow_queue(struct flow_ctx *ctx)
 {
-	const char *shown = json_string_value(json_object_get(ctx->run.state, "message"));
 	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
 
 	text_addf(&message, QUEUED_MESSAGE "'%.200s' (%s) was approved earlier", ctx->behind_name != NULL ? ctx->behind_name : "?",
 	          ctx->behind);
-	if (shown == NULL || strcmp(shown, text_str(&message)) != 0) {
-		flow_log(ctx, LOG_LEVEL_INFO, "%s", text_str(&message));
-		say(ctx, text_str(&message));
-	}
+	say(ctx, text_str(&message));
 	return flow_halted(ctx) ? flow_halt(ctx, "waiting for its turn") : FLOW_QUEUED;
 }
 

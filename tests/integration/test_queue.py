@@ -13,10 +13,10 @@ SLOW_MS = 600_000  # the pause after the first batch of 10: longer than any test
 def at_work(idle, old, worker):
     """A deletion that rests after its first batch: (run, its old runs, its worker)."""
     one = worker(idle.pool)
-    state, ids = old(20)
+    state, ids = old(30)
     run_id = idle.ask(state, batch_size=10, job_variables={"batch_pause_ms": SLOW_MS})
     idle.answer(run_id, True)
-    idle.wait_left(ids, 10)
+    idle.wait_left(ids, 20)
     return run_id, ids, one
 
 
@@ -46,8 +46,8 @@ def test_the_second_waits_and_goes_on(api, db, idle, old, worker, at_work):
     end(api, first)
     result = idle.result(second)
     assert (result["deleted"], result["notes"]) == (5, "go")
-    assert db.existing(ids) == set() and len(db.existing(first_ids)) == 10
-    idle.wait_log(second, "its turn has come")
+    assert db.existing(ids) == set() and len(db.existing(first_ids)) == 20
+    idle.wait_log(second, "and its turn has come")
 
 
 def test_in_the_order_of_their_approvals(api, db, idle, old, worker, at_work):
@@ -117,7 +117,7 @@ def test_a_dead_worker_blocks_nobody(api, db, idle, old, worker, at_work):
     wait_queued(api, other, second, first)
     one.kill()
     assert other.result(second, timeout=40)["deleted"] == 5
-    assert db.existing(ids) == set() and len(db.existing(first_ids)) == 10
+    assert db.existing(ids) == set() and len(db.existing(first_ids)) == 20
     assert api.run(first)["state_type"] == "RUNNING"
 
 
