@@ -229,22 +229,28 @@ static time_us answer_date(CURL *curl)
 	return date > 0 ? (time_us)date * US_PER_SEC : 0;
 }
 
-/* One try. On OUTCOME_ANSWER @answer is filled. */
-static CURLcode try_once(struct http *http, struct http_answer *answer)
+/* One try. On CURLE_OK @answer is filled. @again: not the first one. */
+static CURLcode try_once(struct http *http, bool again, struct http_answer *answer)
 {
+	const struct http_settings *settings = http->settings;
+	curl_off_t took_us = 0;
+	long status = 0;
+
 	http->reason[0] = '\0';
 	http->body.len = 0;
 	http->body.failed = false;
 
 	CURLcode rc = curl_easy_perform(http->curl);
-	curl_off_t took_us = 0;
 	(void)curl_easy_getinfo(http->curl, CURLINFO_TOTAL_TIME_T, &took_us);
+	if (rc == CURLE_OK)
+		(void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (settings->observer != NULL)
+		settings->observer(settings->observer_arg,
+		                   &(struct http_try){.status = (int)status, .took_us = took_us, .again = again});
 	answer->took_ms = took_us / 1000;
 	if (rc != CURLE_OK)
 		return rc;
 
-	long status = 0;
-	(void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
 	answer->status = (int)status;
 	answer->date = answer_date(http->curl);
 	return CURLE_OK;
@@ -299,7 +305,7 @@ static int try_often(struct http *http, const struct http_request *request, stru
 
 	http->effort = (struct http_effort){0};
 	for (int tries = 1;; tries++) {
-		CURLcode rc = try_once(http, answer);
+		CURLcode rc = try_once(http, tries > 1, answer);
 		enum http_retry retry;
 
 		note_effort(http, rc, answer->status, clock_mono_ms() - started);

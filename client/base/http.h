@@ -25,6 +25,16 @@
 
 #define HTTP_ANSWER_MAX (64 * 1024 * 1024)
 
+/* One try of a request, as an observer sees it. */
+struct http_try {
+	int status;      /* 0: no whole answer */
+	int64_t took_us;
+	bool again;      /* not the first try of its request */
+};
+
+/* Called after every try, by the thread that made it: it must be quick, and may be called by several at once. */
+typedef void http_observer(void *arg, const struct http_try *seen);
+
 struct http_settings {
 	const char *url;             /* where paths are appended, without a slash at the end */
 	const char *bearer;          /* secret: Authorization: Bearer; NULL for none */
@@ -36,6 +46,8 @@ struct http_settings {
 	int64_t request_timeout_ms;  /* one try, from connecting to the last byte */
 	int64_t retry_budget_ms;     /* all tries of one request together */
 	struct stop *stop;           /* ends the waits between tries; NULL for none */
+	http_observer *observer;     /* NULL for none */
+	void *observer_arg;          /* borrowed */
 };
 
 struct http_request {

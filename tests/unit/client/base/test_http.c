@@ -219,6 +219,50 @@ static void a_stop_ends_the_waits(void)
 	stop_done(&stop);
 }
 
+struct tries {
+	struct http_try seen[STEPS_MAX];
+	size_t count;
+};
+
+static void note_try(void *arg, const struct http_try *seen)
+{
+	struct tries *tries = arg;
+
+	if (tries->count < STEPS_MAX)
+		tries->seen[tries->count] = *seen;
+	tries->count++;
+}
+
+static void tells_its_observer(void)
+{
+	static const struct http_step steps[] = {
+		{.method = "GET", .reply = {.status = 503}}, {.method = "GET", .reply = {.trick = TRICK_CLOSE}},
+		{.method = "GET", .reply = {.body = "ok"}}, {.method = "GET", .reply = {.status = 404}}};
+	static const struct http_try rows[] = {{503, 0, false}, {0, 0, true}, {200, 0, true}, {404, 0, false}};
+	struct http_server *server = http_server_script(steps, COUNT_OF(steps));
+	struct http_settings settings = api_settings(http_server_url(server));
+	struct tries tries = {.count = 0};
+	struct error err;
+
+	settings.observer = note_try;
+	settings.observer_arg = &tries;
+	struct http *http = http_new(&settings);
+	for (int i = 0; i < 2; i++) {
+		struct http_answer answer = {.body = NULL};
+		CHECK_RC("call", http_call(http, &(struct http_request){.method = "GET", .path = "/", .repeatable = true}, &answer,
+		                           NULL, &err), 0, &err);
+		http_answer_release(&answer);
+	}
+	CHECK_INT("every try", tries.count, COUNT_OF(rows));
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		CHECK_INT("status", tries.seen[i].status, rows[i].status);
+		CHECK_INT("again", tries.seen[i].again, rows[i].again);
+		CHECK("took", tries.seen[i].took_us > 0);
+	}
+	http_free(http);
+	(void)api_stop_server(server, "observer");
+}
+
 static void refuses_other_schemes(void)
 {
 	static const char *const rows[] = {"file:///etc/passwd?", "ftp://127.0.0.1", "gopher://127.0.0.1", "not an address"};
@@ -238,4 +282,5 @@ static void refuses_other_schemes(void)
 }
 
 UNIT_SUITE("client/base/http", TEST(answers_as_the_table_says), TEST(fails_as_the_table_says), TEST(classifies_statuses),
-           TEST(tries_again_where_nobody_listens), TEST(a_stop_ends_the_waits), TEST(refuses_other_schemes))
+           TEST(tries_again_where_nobody_listens), TEST(a_stop_ends_the_waits), TEST(tells_its_observer),
+           TEST(refuses_other_schemes))
