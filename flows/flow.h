@@ -62,6 +62,9 @@ struct prefect *flow_api(struct flow_ctx *ctx);
 /* A line in the run's log: shown in the UI within two seconds, in order, and in the worker's own log. */
 void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Counts flow runs that the server says it deleted, and such that it refused to delete, for the worker's metrics. */
+void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused);
+
 /* --- checkpoints --------------------------------------------------------------------------------------*/
 
 /* Reads a checkpoint. ERR_NOT_FOUND where there is none. */

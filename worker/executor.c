@@ -318,6 +318,13 @@ static void postpone(struct execution *e)
 	                  &e->handle.trouble);
 }
 
+/* What a body that was started came to; a final state was counted when it was set. */
+static void count_outcome(struct execution *e, enum step step, enum flow_outcome outcome)
+{
+	if (step == STEP_ON && outcome != FLOW_DONE)
+		metrics_count_outcome(&e->worker->metrics, outcome == FLOW_PARKED ? OUTCOME_PARKED : OUTCOME_LEFT);
+}
+
 static void execute(struct execution *e)
 {
 	struct registry *registry = &e->worker->registry;
@@ -343,6 +350,7 @@ static void execute(struct execution *e)
 		flow_ctx_free(ctx);
 	}
 
+	count_outcome(e, step, outcome);
 	if (step == STEP_DROP || outcome == FLOW_DONE)
 		registry_drop(registry, e->handle.id);
 	else if (step == STEP_PARK || outcome == FLOW_PARKED)

@@ -123,6 +123,11 @@ void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
 	log_line(level, "%s (%s): %.*s", ctx->run.name, ctx->run.id, (int)strcspn(owned, "\n"), owned);
 }
 
+void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused)
+{
+	metrics_count_deletions(&ctx->worker->metrics, deleted, refused);
+}
+
 int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_value, struct error *err)
 {
 	return run_input_read(ctx->prefect, ctx->run.id, key, ret_value, err);
@@ -316,6 +321,8 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 		proposal.data = NULL;
 		rc = propose(ctx, &proposal, &answer, &err);
 	}
+	if (rc == 0 && answer.status == STATE_ACCEPT)
+		metrics_count_final(&ctx->worker->metrics, type, owned);
 	if (rc == 0)
 		return after_final(ctx, name, type, message, &answer);
 	if (rc == ERR_INVALID)

@@ -85,8 +85,11 @@ void *poll_thread(void *arg)
 	bool polled = false;
 
 	while (prefect != NULL && !stop_asked(&worker->stop)) {
+		metrics_beat(&worker->metrics, SERVICE_POLL);
 		if (clock_mono_ms() >= next_poll_ms && !(worker->settings->run_once && polled)) {
 			int rc = poll_once(worker, prefect, &err);
+			if (rc != ERR_STOPPED)
+				metrics_count_poll(&worker->metrics, rc == 0);
 			(void)worker_tell(worker, &trouble, "looking for scheduled runs", rc, &err);
 			if (rc == 0)
 				worker_contact(worker);

@@ -66,7 +66,7 @@ bool registry_add(struct registry *registry, const char *id, enum run_phase phas
 	bool added = find(registry, id) == NULL && grow(registry);
 	if (added) {
 		struct run *run = &registry->runs[registry->count++];
-		*run = (struct run){.phase = phase, .ours = ours, .due = due};
+		*run = (struct run){.phase = phase, .ours = ours, .due = due, .since_ms = clock_mono_ms()};
 		memcpy(run->id, id, UUID_SIZE);
 		uuid_make(run->claim);
 		announce(registry);
@@ -129,6 +129,7 @@ void registry_postpone(struct registry *registry, const char *id, bool ours, tim
 		run->ours = ours;
 		run->due = due;
 		run->trouble = trouble != NULL ? *trouble : (struct trouble){0};
+		run->since_ms = clock_mono_ms();
 	}
 	unlock(registry);
 }
@@ -253,6 +254,28 @@ size_t registry_active(struct registry *registry)
 	size_t active = registry->active;
 	unlock(registry);
 	return active;
+}
+
+void registry_measure(struct registry *registry, time_us now, struct registry_figures *ret_figures)
+{
+	struct registry_figures figures = {0};
+	int64_t now_ms = clock_mono_ms();
+
+	lock(registry);
+	figures.active = registry->active;
+	for (size_t i = 0; i < registry->count; i++) {
+		const struct run *run = &registry->runs[i];
+
+		figures.parked += run->phase == RUN_PARKED;
+		if (run->phase != RUN_DUE || run->due > now)
+			continue;
+		/* 0: resumed, and due since then. */
+		int64_t waited = run->due != 0 ? (now - run->due) / 1000 : now_ms - run->since_ms;
+		figures.waiting++;
+		figures.longest_ms = waited > figures.longest_ms ? waited : figures.longest_ms;
+	}
+	unlock(registry);
+	*ret_figures = figures;
 }
 
 void registry_wait(struct registry *registry, int64_t ms)

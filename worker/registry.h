@@ -31,6 +31,7 @@ struct run {
 	int64_t renew_ms;      /* when to renew it, by clock_mono_ms() */
 	bool lease_held;       /* surely: of a run that was Paused the server may have taken it back */
 	struct trouble trouble; /* of the latest tries to start its body; the executor's while it is ACTIVE */
+	int64_t since_ms; /* when it became DUE, by clock_mono_ms() */
 };
 
 struct registry {
@@ -82,6 +83,14 @@ bool registry_next_lease(struct registry *registry, int64_t now_ms, int64_t ever
 bool registry_has(struct registry *registry, const char *id);
 size_t registry_count(struct registry *registry);
 size_t registry_active(struct registry *registry);
+
+struct registry_figures {
+	size_t active;
+	size_t parked;
+	size_t waiting;     /* DUE, and their time has come */
+	int64_t longest_ms; /* that one of them has waited since its time, or since it was resumed; 0 where none waits */
+};
+void registry_measure(struct registry *registry, time_us now, struct registry_figures *ret_figures);
 
 /* Waits until something changed since it last returned, at most @ms. One thread. */
 void registry_wait(struct registry *registry, int64_t ms);

@@ -164,6 +164,7 @@ void *run_logs_thread(void *arg)
 	for (;;) {
 		AUTO_JSON *batch = next_batch(logs, &ending);
 
+		metrics_beat(logs->metrics, SERVICE_LOGS);
 		if (json_array_size(batch) == 0) {
 			if (ending)
 				break;

@@ -11,6 +11,7 @@
 
 #include "client/base/http.h"
 #include "client/prefect/prefect.h"
+#include "worker/metrics.h"
 
 #define RUN_LOGS_BATCH 100
 #define RUN_LOGS_QUEUE_MAX 5000
@@ -19,6 +20,7 @@
 struct run_logs {
 	const struct http_settings *http;
 	struct server_clock *clock;
+	struct metrics *metrics; /* told of every turn of the loop; NULL for none */
 	pthread_mutex_t lock;  /* guards the members below */
 	pthread_cond_t filled; /* a batch is there, or the end */
 	json_t *queue;         /* array of LogCreate */

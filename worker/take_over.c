@@ -114,6 +114,8 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 	run_logs_add(&t->worker->logs, run->id, LOG_LEVEL_ERROR, message);
 	int rc = state_propose(t->prefect, run->id, &(struct state_proposal){
 							   .type = STATE_CRASHED, .name = "Crashed", .message = message}, &answer, err);
+	if (rc == 0 && answer.status == STATE_ACCEPT)
+		metrics_count_outcome(&t->worker->metrics, OUTCOME_CRASHED);
 	if (rc == 0)
 		state_answer_release(&answer);
 	return rc == ERR_NOT_FOUND ? 0 : rc;

@@ -228,6 +228,7 @@ void *watch_thread(void *arg)
 
 	while (prefect != NULL &&
 	       !(trouble.tries > 0 ? stop_wait_nudged(&worker->stop, wait) : stop_wait(&worker->stop, wait))) {
+		metrics_beat(&worker->metrics, SERVICE_WATCH);
 		size_t requests;
 		bool count_too = clock_mono_ms() >= next_count_ms;
 		int rc = watch_once(worker, prefect, count_too, &requests, &err);

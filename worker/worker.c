@@ -17,12 +17,15 @@ void worker_init(struct worker *worker, const struct settings *settings)
 	uuid_make(worker->instance);
 	stop_init(&worker->stop);
 	worker->http = settings_http(settings, &worker->stop);
+	worker->http.observer = metrics_count_try;
+	worker->http.observer_arg = &worker->metrics;
 	worker->service_http = worker->http;
 	worker->service_http.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
 	if (worker->service_http.request_timeout_ms > SERVICE_TIMEOUT_MS)
 		worker->service_http.request_timeout_ms = SERVICE_TIMEOUT_MS;
 	registry_init(&worker->registry, (size_t)settings->limit);
 	run_logs_init(&worker->logs, &worker->http, &worker->clock);
+	worker->logs.metrics = &worker->metrics;
 	(void)pthread_mutex_init(&worker->lock, NULL);
 }
 

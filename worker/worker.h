@@ -15,6 +15,7 @@
 #include "client/prefect/flow_run.h"
 #include "client/prefect/work_pool.h"
 #include "flows/flow.h"
+#include "worker/metrics.h"
 #include "worker/ownership.h"
 #include "worker/question.h"
 #include "worker/registry.h"
@@ -35,6 +36,7 @@ struct worker {
 	atomic_bool out_of_contact;      /* somebody's request failed since the last worker_contact() */
 	struct registry registry;        /* has its own lock */
 	struct run_logs logs;            /* has its own lock */
+	struct metrics metrics;          /* atomic */
 
 	pthread_mutex_t lock;            /* guards the members below */
 	struct {

@@ -83,6 +83,7 @@ static void note_deleted(struct deletion *d, int64_t count)
 {
 	d->acknowledged += count;
 	d->in_batch += (int)count;
+	flow_count_deletions(d->ctx, count, 0);
 	if (count > 0)
 		d->refusals_in_a_row = 0;
 }
@@ -92,6 +93,7 @@ static void note_refused(struct deletion *d, const char *id, const struct error 
 	flow_log(d->ctx, LOG_LEVEL_WARNING, "flow run %s cannot be deleted, leaving it out: %s", id, err->text);
 	(void)json_array_append_new(d->failed_ids, json_string(id));
 	d->refusals_in_a_row++;
+	flow_count_deletions(d->ctx, 0, 1);
 }
 
 /* Adapts the pace to a call that was just made, and tells the operator. */

@@ -162,6 +162,52 @@ static void lists_parked_runs(void)
 	registry_done(&registry);
 }
 
+static void measures_what_waits(void)
+{
+	static const struct {
+		const char *name;
+		time_us now;
+		int64_t ms;
+		size_t waiting;
+		int64_t longest_ms;
+	} rows[] = {
+		{"nothing is due", 9 * US_PER_SEC, 0, 0, 0},
+		{"due just now", 10 * US_PER_SEC, 0, 1, 0},
+		{"late", 15 * US_PER_SEC, 0, 1, 5000},
+		{"both", 22 * US_PER_SEC, 0, 2, 12000},
+	};
+	struct registry registry;
+	struct registry_figures figures;
+	char id[UUID_SIZE];
+
+	clock_fake(unit_mono_ms, unit_now_us);
+	unit_clock_ms = unit_clock_step_ms = 0;
+	registry_init(&registry, 1);
+	for (int i = 0; i < 2; i++)
+		CHECK("add", registry_add(&registry, id_of(i, id), RUN_DUE, false, (10 + 10 * i) * US_PER_SEC));
+	CHECK("add", registry_add(&registry, id_of(2, id), RUN_PARKED, true, 0));
+	EACH(row, rows)
+	{
+		registry_measure(&registry, row->now, &figures);
+		CHECK_INT(row->name, figures.waiting, row->waiting);
+		CHECK_INT(row->name, figures.longest_ms, row->longest_ms);
+		CHECK("of the others", figures.active == 0 && figures.parked == 1);
+	}
+
+	/* A resumed run waits from then on, whatever the server's clock says. */
+	unit_clock_ms = 70000;
+	registry_resume(&registry, id);
+	unit_clock_ms = 70300;
+	registry_measure(&registry, 5 * US_PER_SEC, &figures);
+	CHECK("resumed", figures.waiting == 1 && figures.parked == 0);
+	CHECK_INT("resumed", figures.longest_ms, 300);
+	CHECK_INT("taken", take(&registry, 5 * US_PER_SEC, NULL), 2);
+	registry_measure(&registry, 5 * US_PER_SEC, &figures);
+	CHECK("taken", figures.active == 1 && figures.waiting == 0 && figures.longest_ms == 0);
+	registry_done(&registry);
+	clock_fake(NULL, NULL);
+}
+
 /* What changed between a look and the wait must not be slept over. */
 static void does_not_sleep_over_news(void)
 {
@@ -287,4 +333,4 @@ static void serves_many_threads(void)
 }
 
 UNIT_SUITE("worker/registry", TEST(holds_a_run_once), TEST(takes_the_earliest), TEST(keeps_the_limit), TEST(moves_runs),
-           TEST(lists_parked_runs), TEST(does_not_sleep_over_news), TEST(serves_many_threads))
+           TEST(lists_parked_runs), TEST(measures_what_waits), TEST(does_not_sleep_over_news), TEST(serves_many_threads))
