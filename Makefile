@@ -7,7 +7,7 @@ VERSION := 0.1.0
 BUILD ?=
 OUT := build$(if $(BUILD),/$(BUILD))
 CC := gcc
-PACKAGES := libcurl jansson libconfig libcrypto uuid
+PACKAGES := libcurl jansson libconfig libcrypto libmicrohttpd uuid
 
 WARNINGS := -Wall -Wextra -Wconversion -Wcast-qual -Wformat=2 -Wformat-signedness -Wmissing-prototypes \
             -Wstrict-prototypes -Wvla -Wwrite-strings -Wshadow -Wundef $(if $(WERROR),-Werror)

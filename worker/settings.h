@@ -33,6 +33,9 @@ struct settings {
 	int64_t heartbeat_ms;
 	int64_t watch_ms;
 	bool run_once;
+	bool with_healthcheck;
+	char *webserver_host;
+	int64_t webserver_port;
 	int64_t log_level;
 
 	/* the deployment */

@@ -8,13 +8,14 @@
 /* The settings that the rows look at, as JSON. */
 static json_t *summary(const struct settings *s)
 {
-	return json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "api_url",
+	return json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I}", "api_url",
 	                 s->api_url, "api_key", s->api_key, "auth_string", s->auth_string, "ssl_cert_file", s->ssl_cert_file,
 	                 "headers", s->headers, "request_timeout_ms", (json_int_t)s->request_timeout_ms, "tls_insecure",
 	                 s->tls_insecure, "pool", s->pool, "worker_name", s->worker_name, "work_queues", s->work_queues, "limit",
 	                 (json_int_t)s->limit, "prefetch_ms", (json_int_t)s->prefetch_ms, "query_ms", (json_int_t)s->query_ms,
 	                 "heartbeat_ms", (json_int_t)s->heartbeat_ms, "watch_ms", (json_int_t)s->watch_ms, "run_once", s->run_once,
-	                 "log_level", (json_int_t)s->log_level);
+	                 "log_level", (json_int_t)s->log_level, "with_healthcheck", s->with_healthcheck, "webserver_host",
+	                 s->webserver_host, "webserver_port", (json_int_t)s->webserver_port);
 }
 
 static const struct {
@@ -40,6 +41,12 @@ static const struct {
 	 {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", ""}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"f\""},
 	{"no name", {.no_pool = NULL}, "worker_name", "null"},
 	/* integer */
+	{"no port is opened unasked", {.no_pool = NULL}, "with_healthcheck", "false"},
+	{"to this machine only", {.args = {"--with-healthcheck"}}, "webserver_host", "\"127.0.0.1\""},
+	{"Prefect's port", {.args = {"--with-healthcheck"}}, "webserver_port", "8080"},
+	{"healthcheck by file", {.file = "worker: { with_healthcheck = true; };"}, "with_healthcheck", "true"},
+	{"host by environment", {.env = {{"PREFECT_WORKER_WEBSERVER_HOST", "::1"}}}, "webserver_host", "\"::1\""},
+	{"port by environment", {.env = {{"PREFECT_WORKER_WEBSERVER_PORT", "0"}}}, "webserver_port", "0"},
 	{"limit by default", {.no_pool = NULL}, "limit", "10"},
 	{"limit by file", {.file = "worker: { limit = 3; };"}, "limit", "3"},
 	{"limit by flag before file", {.args = {"-l", "4"}, .file = "worker: { limit = 3; };"}, "limit", "4"},

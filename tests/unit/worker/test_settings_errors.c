@@ -38,6 +38,8 @@ static const struct {
 	/* the environment */
 	{"seconds in the environment", {.env = {{"PREFECT_WORKER_QUERY_SECONDS", "often"}}},
 	 "PREFECT_WORKER_QUERY_SECONDS: 'often' is not a number from 0.1 to 3600 (seconds)"},
+	{"no such port", {.env = {{"PREFECT_WORKER_WEBSERVER_PORT", "65536"}}},
+	 "PREFECT_WORKER_WEBSERVER_PORT: '65536' is not a whole number from 0 to 65535"},
 	{"a switch in the environment", {.env = {{"PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "maybe"}}},
 	 "PREFECT_API_TLS_INSECURE_SKIP_VERIFY: 'maybe' is neither true nor false"},
 	{"a switch on the command line", {.args = {"--run-once=perhaps"}}, "--run-once: 'perhaps' is neither true nor false"},
