@@ -13,6 +13,8 @@
 #include "client/base/log.h"
 #include "client/base/text.h"
 #include "worker/commands.h"
+#include "worker/health.h"
+#include "worker/systemd.h"
 #include "worker/worker.h"
 
 #define INTRO                                                                                            \
@@ -132,8 +134,10 @@ static int start_services(struct worker *worker, struct service *services, size_
 {
 	for (size_t i = 0; i < count; i++) {
 		int rc = pthread_create(&services[i].thread, NULL, services[i].run, worker);
-		if (rc == 0)
+		if (rc == 0) {
+			(void)pthread_setname_np(services[i].thread, services[i].name);
 			continue;
+		}
 		stop_ask(&worker->stop);
 		registry_wake(&worker->registry);
 		for (size_t k = 0; k < i; k++)
@@ -152,15 +156,53 @@ static void wanted_signals(sigset_t *ret_signals)
 	(void)sigaddset(ret_signals, SIGUSR1);
 }
 
+/* What the threads of this file share; each member has its own thread rule. */
+struct process {
+	struct worker *worker;
+	struct systemd systemd;
+};
+
+static void tell_systemd(struct process *process)
+{
+	struct worker *worker = process->worker;
+	struct registry_figures runs;
+	char status[128];
+
+	registry_measure(&worker->registry, server_clock_now(&worker->clock), &runs);
+	(void)snprintf(status, sizeof status, "%s; flow runs: %zu running, %zu waiting, %zu paused",
+	               stop_asked(&worker->stop)          ? "stopping"
+	               : !atomic_load(&worker->metrics.joined) ? "waiting for the server"
+	               : health_is_polling(worker)        ? "looking for flow runs"
+	                                                  : "the server does not answer as it should",
+	               runs.active, runs.waiting, runs.parked);
+	systemd_tick(&process->systemd, health_is_live(worker), status);
+}
+
+/* Waits for a signal, and keeps systemd informed meanwhile. */
+static int next_signal(struct process *process, const sigset_t *signals)
+{
+	int64_t every_ms = systemd_every_ms(&process->systemd);
+	const struct timespec span = {.tv_sec = (time_t)(every_ms / 1000), .tv_nsec = (long)(every_ms % 1000) * 1000000};
+	int signal;
+
+	do {
+		if (every_ms > 0)
+			tell_systemd(process);
+		signal = sigtimedwait(signals, NULL, every_ms > 0 ? &span : NULL);
+	} while (signal < 0);
+	return signal;
+}
+
 /* Takes the signals of the process: the first asks the worker to stop, the second ends it. */
 static void *signal_thread(void *arg)
 {
-	struct worker *worker = arg;
+	struct process *process = arg;
+	struct worker *worker = process->worker;
 	sigset_t signals;
-	int signal;
+	bool told = false;
 
 	wanted_signals(&signals);
-	while (sigwait(&signals, &signal) == 0 && signal != SIGUSR1) {
+	while (next_signal(process, &signals) != SIGUSR1) {
 		if (stop_asked(&worker->stop)) {
 			log_warning("second signal: ending at once");
 			_exit(EXIT_FAILED);
@@ -168,7 +210,11 @@ static void *signal_thread(void *arg)
 		log_info("stopping: no new runs; running ones stop at the next safe point, paused ones stay paused");
 		stop_ask(&worker->stop);
 		registry_wake(&worker->registry);
+		systemd_stopping(&process->systemd);
+		told = true;
 	}
+	if (!told) /* it ends by itself */
+		systemd_stopping(&process->systemd);
 	return NULL;
 }
 
@@ -182,8 +228,9 @@ static void block_signals(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-static int run_worker(struct worker *worker, struct error *err)
+static int run_worker(struct process *process, struct error *err)
 {
+	struct worker *worker = process->worker;
 	struct service services[] = {
 		{.name = "sync", .run = sync_thread}, {.name = "poll", .run = poll_thread}, {.name = "watch", .run = watch_thread}};
 	const size_t count = sizeof services / sizeof services[0];
@@ -192,11 +239,14 @@ static int run_worker(struct worker *worker, struct error *err)
 	int rc = join_pool(worker, err);
 	if (rc != 0)
 		return rc;
+	atomic_store(&worker->metrics.joined, true);
+	systemd_ready(&process->systemd);
 	log_info("worker '%s' started: work pool '%s' at %s", worker->name, worker->settings->pool,
 	         worker->settings->api_url);
 
 	if (pthread_create(&logs, NULL, run_logs_thread, &worker->logs) != 0)
 		return error_set(err, ERR_SYSTEM, "the logs thread cannot be started: %s", strerror(errno));
+	(void)pthread_setname_np(logs, "logs");
 	rc = start_services(worker, services, count, err);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		(void)pthread_join(services[i].thread, NULL);
@@ -210,6 +260,8 @@ int command_start(int argc, char **argv)
 {
 	struct settings settings;
 	struct worker worker;
+	struct process process = {.worker = &worker};
+	struct health *health = NULL;
 	struct error err = {0};
 	bool help;
 	int lock = -1;
@@ -229,14 +281,17 @@ int command_start(int argc, char **argv)
 	json_object_seed(0);
 	block_signals();
 	worker_init(&worker, &settings);
+	systemd_init(&process.systemd);
 
 	int rc = http_init(&err);
 	if (rc == 0)
 		rc = take_name(&worker, &lock, &err);
-	if (rc == 0 && pthread_create(&signals, NULL, signal_thread, &worker) != 0)
+	if (rc == 0 && settings.with_healthcheck)
+		rc = health_start(&worker, &health, &err);
+	if (rc == 0 && pthread_create(&signals, NULL, signal_thread, &process) != 0)
 		rc = error_set(&err, ERR_SYSTEM, "the signal thread cannot be started: %s", strerror(errno));
 	if (rc == 0) {
-		rc = run_worker(&worker, &err);
+		rc = run_worker(&process, &err);
 		(void)pthread_kill(signals, SIGUSR1);
 		(void)pthread_join(signals, NULL);
 	}
@@ -244,6 +299,8 @@ int command_start(int argc, char **argv)
 		log_info("worker '%s' stopped", worker.name);
 		rc = 0;
 	}
+	health_stop(health);
+	systemd_done(&process.systemd);
 	worker_done(&worker);
 	http_cleanup();
 	settings_release(&settings);
