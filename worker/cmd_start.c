@@ -167,15 +167,17 @@ static void tell_systemd(struct process *process)
 	struct worker *worker = process->worker;
 	struct registry_figures runs;
 	char status[128];
+	bool live = health_is_live(worker);
+	const char *what = stop_asked(&worker->stop)               ? "stopping"
+	                   : !live                                 ? "a service makes no progress"
+	                   : !atomic_load(&worker->metrics.joined) ? "waiting for the server"
+	                   : health_is_polling(worker)             ? "looking for flow runs"
+	                                                           : "the server does not answer as it should";
 
 	registry_measure(&worker->registry, server_clock_now(&worker->clock), &runs);
-	(void)snprintf(status, sizeof status, "%s; flow runs: %zu running, %zu waiting, %zu paused",
-	               stop_asked(&worker->stop)          ? "stopping"
-	               : !atomic_load(&worker->metrics.joined) ? "waiting for the server"
-	               : health_is_polling(worker)        ? "looking for flow runs"
-	                                                  : "the server does not answer as it should",
-	               runs.active, runs.waiting, runs.parked);
-	systemd_tick(&process->systemd, health_is_live(worker), status);
+	(void)snprintf(status, sizeof status, "%s; flow runs: %zu running, %zu waiting, %zu paused", what, runs.active,
+	               runs.waiting, runs.parked);
+	systemd_tick(&process->systemd, live, status);
 }
 
 /* Waits for a signal, and keeps systemd informed meanwhile. */
@@ -239,7 +241,7 @@ static int run_worker(struct process *process, struct error *err)
 	int rc = join_pool(worker, err);
 	if (rc != 0)
 		return rc;
-	atomic_store(&worker->metrics.joined, true);
+	metrics_begin(&worker->metrics);
 	systemd_ready(&process->systemd);
 	log_info("worker '%s' started: work pool '%s' at %s", worker->name, worker->settings->pool,
 	         worker->settings->api_url);

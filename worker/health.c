@@ -34,11 +34,11 @@ bool health_is_live(struct worker *worker)
 		[SERVICE_LOGS] = RUN_LOGS_EVERY_MS};
 	int64_t now = clock_mono_ms();
 
-	if (stop_asked(&worker->stop))
+	if (stop_asked(&worker->stop) || !atomic_load(&worker->metrics.joined))
 		return true;
 	for (int i = 0; i < SERVICE_COUNT; i++) {
-		int64_t beat = atomic_load(&worker->metrics.beat_ms[i]);
-		if (beat != 0 && now - beat > with_jitter(every_ms[i]) + s->request_timeout_ms + LIVE_SLACK_MS)
+		int64_t silent = now - atomic_load(&worker->metrics.beat_ms[i]);
+		if (silent > with_jitter(every_ms[i]) + s->request_timeout_ms + LIVE_SLACK_MS)
 			return false;
 	}
 	return true;

@@ -17,7 +17,7 @@
 #define HEALTH_CONNECTIONS_MAX 16
 #define HEALTH_IDLE_S 5
 
-/* False where a service that was begun has neither come round its loop nor got an answer for longer than its interval, one
+/* False where a service has neither come round its loop nor got an answer for longer than its interval, one
  * request and some slack take. Before the pool is joined there are no services, and while the worker stops they end: true. */
 bool health_is_live(struct worker *worker);
 

@@ -35,6 +35,13 @@ static int64_t read_counter(_Atomic int64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+void metrics_begin(struct metrics *metrics)
+{
+	for (int i = 0; i < SERVICE_COUNT; i++)
+		atomic_store(&metrics->beat_ms[i], clock_mono_ms());
+	atomic_store(&metrics->joined, true);
+}
+
 void metrics_beat(struct metrics *metrics, enum metrics_service service)
 {
 	own_service = service;

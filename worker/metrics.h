@@ -36,7 +36,7 @@ enum run_outcome {
 #define LATENCY_BUCKETS 14
 
 struct metrics {
-	_Atomic int64_t beat_ms[SERVICE_COUNT]; /* when the loop last came round or got an answer; 0: not begun */
+	_Atomic int64_t beat_ms[SERVICE_COUNT]; /* when the loop last came round or got an answer */
 	atomic_bool joined;                     /* the work pool is known and knows this worker */
 
 	atomic_bool poll_works;                 /* the last poll succeeded */
@@ -60,6 +60,9 @@ struct metrics_now {
 	struct registry_figures runs;
 	bool ready;
 };
+
+/* The pool is joined, and the services are started: each has to beat from now on. */
+void metrics_begin(struct metrics *metrics);
 
 /* The service of the calling thread came round its loop. From then on each of its requests counts as progress too:
  * a look at a thousand runs may take long, but not without answers. @metrics may be NULL. */

@@ -1,5 +1,6 @@
 #include "worker/systemd.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,11 +54,16 @@ void systemd_done(struct systemd *systemd)
 	systemd->fd = -1;
 }
 
-static void notify(const struct systemd *systemd, const char *message)
+/* @flags: MSG_DONTWAIT for what is told again where nobody takes it. */
+static bool notify(const struct systemd *systemd, const char *message, int flags)
 {
-	if (systemd->fd >= 0 && sendto(systemd->fd, message, strlen(message), MSG_NOSIGNAL,
-	                               (const struct sockaddr *)&systemd->address, systemd->address_len) < 0)
-		log_debug("systemd was not told '%s': %m", message);
+	if (systemd->fd < 0)
+		return true;
+	if (sendto(systemd->fd, message, strlen(message), MSG_NOSIGNAL | flags, (const struct sockaddr *)&systemd->address,
+	           systemd->address_len) >= 0)
+		return true;
+	log_debug("systemd was not told '%s': %s", message, strerror(errno));
+	return false;
 }
 
 int64_t systemd_every_ms(const struct systemd *systemd)
@@ -73,21 +79,19 @@ void systemd_tick(struct systemd *systemd, bool live, const char *status)
 	char message[sizeof systemd->told] = "STATUS=";
 
 	if (live && systemd->watchdog_ms > 0)
-		notify(systemd, "WATCHDOG=1");
+		(void)notify(systemd, "WATCHDOG=1", MSG_DONTWAIT);
 	/* A line break would begin another message. */
 	text_clean(message + strlen(message), sizeof message - strlen(message), status, strlen(status));
-	if (strcmp(message, systemd->told) == 0)
-		return;
-	memcpy(systemd->told, message, sizeof message);
-	notify(systemd, message);
+	if (strcmp(message, systemd->told) != 0 && notify(systemd, message, MSG_DONTWAIT))
+		memcpy(systemd->told, message, sizeof message);
 }
 
 void systemd_ready(struct systemd *systemd)
 {
-	notify(systemd, "READY=1");
+	(void)notify(systemd, "READY=1", 0);
 }
 
 void systemd_stopping(struct systemd *systemd)
 {
-	notify(systemd, "STOPPING=1");
+	(void)notify(systemd, "STOPPING=1", 0);
 }

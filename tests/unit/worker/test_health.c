@@ -64,7 +64,8 @@ static void is_ready_while_polls_succeed(void)
 				metrics_count_poll(&worker.metrics, success);
 		}
 		unit_clock_ms = START + row->asked_s * SECOND;
-		worker.metrics.joined = row->joined;
+		if (row->joined)
+			metrics_begin(&worker.metrics);
 		if (row->stopping)
 			stop_ask(&worker.stop);
 		CHECK_INT(row->name, health_is_polling(&worker), row->polling);
@@ -93,8 +94,10 @@ static void is_live_while_every_service_goes_on(void)
 		struct worker worker;
 
 		open_worker(&worker);
-		CHECK(row->name, health_is_live(&worker)); /* none has begun */
-		metrics_beat(&worker.metrics, row->stuck);
+		unit_clock_ms = START + 10 * row->bound_ms;
+		CHECK("before the pool is joined", health_is_live(&worker));
+		unit_clock_ms = START;
+		metrics_begin(&worker.metrics); /* the stuck one does not even begin */
 		for (int64_t ms = 0; ms <= row->bound_ms; ms += 250) {
 			unit_clock_ms = START + ms;
 			for (int i = 0; i < SERVICE_COUNT; i++)
@@ -105,7 +108,6 @@ static void is_live_while_every_service_goes_on(void)
 		}
 		unit_clock_ms++;
 		metrics_count_poll(&worker.metrics, true);
-		worker.metrics.joined = true;
 		CHECK(row->name, !health_is_live(&worker));
 		CHECK("not well either", !health_is_polling(&worker) && !health_is_ready(&worker));
 		metrics_beat(&worker.metrics, row->stuck);
