@@ -8,8 +8,9 @@
 
 #include "client/base/log.h"
 
-/* Over what a turn of a loop takes: a machine that is busy, a server that is. */
-#define LIVE_SLACK_MS 30000
+/* Over what a turn of a loop takes where all is well: the waits after trouble (trouble.h, run_logs.c), and a busy machine. */
+#define TROUBLE_SLACK_MS 75000
+#define LOGS_SLACK_MS 15000
 /* The first tries of a poll that a busy server turns away, and its own time. */
 #define POLL_SLACK_MS 2000
 /* A request line and headers; more is refused. */
@@ -29,16 +30,21 @@ static int64_t with_jitter(int64_t ms)
 bool health_is_live(struct worker *worker)
 {
 	const struct settings *s = worker->settings;
-	const int64_t every_ms[SERVICE_COUNT] = {
-		[SERVICE_SYNC] = s->heartbeat_ms, [SERVICE_POLL] = s->query_ms, [SERVICE_WATCH] = s->watch_ms,
-		[SERVICE_LOGS] = RUN_LOGS_EVERY_MS};
+	const struct {
+		int64_t every_ms, slack_ms;
+	} services[SERVICE_COUNT] = {
+		[SERVICE_SYNC] = {s->heartbeat_ms, TROUBLE_SLACK_MS},
+		[SERVICE_POLL] = {s->query_ms, TROUBLE_SLACK_MS},
+		[SERVICE_WATCH] = {s->watch_ms, TROUBLE_SLACK_MS},
+		[SERVICE_LOGS] = {RUN_LOGS_EVERY_MS, LOGS_SLACK_MS},
+	};
 	int64_t now = clock_mono_ms();
 
 	if (stop_asked(&worker->stop) || !atomic_load(&worker->metrics.joined))
 		return true;
 	for (int i = 0; i < SERVICE_COUNT; i++) {
 		int64_t silent = now - atomic_load(&worker->metrics.beat_ms[i]);
-		if (silent > with_jitter(every_ms[i]) + s->request_timeout_ms + LIVE_SLACK_MS)
+		if (silent > with_jitter(services[i].every_ms) + s->request_timeout_ms + services[i].slack_ms)
 			return false;
 	}
 	return true;

@@ -18,7 +18,7 @@
 #define HEALTH_IDLE_S 5
 
 /* False where a service has neither come round its loop nor got an answer for longer than its interval, one
- * request and some slack take. Before the pool is joined there are no services, and while the worker stops they end: true. */
+ * request and the wait after trouble take. Before the pool is joined there are no services, and while the worker stops they end: true. */
 bool health_is_live(struct worker *worker);
 
 /* The last poll succeeded, and is not older than one interval (with its jitter) and the time for a retry. So it is false

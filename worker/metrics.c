@@ -9,7 +9,8 @@
 static const char *const outcome_names[OUTCOME_COUNT] = {
 	[OUTCOME_COMPLETED] = "completed", [OUTCOME_NO_ACTION] = "no_action", [OUTCOME_REJECTED] = "rejected",
 	[OUTCOME_DRY_RUN] = "dry_run",     [OUTCOME_FAILED] = "failed",       [OUTCOME_CANCELLED] = "cancelled",
-	[OUTCOME_CRASHED] = "crashed",     [OUTCOME_PARKED] = "parked",       [OUTCOME_LEFT] = "left",
+	[OUTCOME_CRASHED] = "crashed",     [OUTCOME_EXPIRED] = "expired",     [OUTCOME_PARKED] = "parked",
+	[OUTCOME_LEFT] = "left",
 };
 
 /* Milliseconds, and the same as the label has it. */

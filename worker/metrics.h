@@ -18,7 +18,7 @@
 
 enum metrics_service { SERVICE_SYNC, SERVICE_POLL, SERVICE_WATCH, SERVICE_LOGS, SERVICE_COUNT };
 
-/* How a start of a flow body ended. */
+/* How a start of a flow body, or what it left, ended. */
 enum run_outcome {
 	OUTCOME_COMPLETED,
 	OUTCOME_NO_ACTION, /* Completed: this and the next two by the status in the run's result */
@@ -27,6 +27,7 @@ enum run_outcome {
 	OUTCOME_FAILED,
 	OUTCOME_CANCELLED,
 	OUTCOME_CRASHED,   /* given up: it ended one worker after the other */
+	OUTCOME_EXPIRED,   /* failed by the server: nobody answered in time */
 	OUTCOME_PARKED,    /* it waits for a person */
 	OUTCOME_LEFT,      /* stopped on the way, to be started again */
 	OUTCOME_COUNT,

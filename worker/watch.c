@@ -43,6 +43,8 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 	rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
 	if (rc != 0 && rc != ERR_NOT_FOUND)
 		return rc;
+	if (flow_run_pause_expired(run))
+		metrics_count_outcome(&worker->metrics, OUTCOME_EXPIRED);
 	log_info("%s (%s): %s: %s", run->name, run->id, run->state_name != NULL ? run->state_name : "?", what);
 	run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING, what);
 	registry_drop(&worker->registry, run->id);

@@ -227,11 +227,13 @@ def test_metrics_of_real_runs(db, idle, old, healthy):
     idle.approve(asked["completed"])
     idle.result(idle.trigger(unique("None")))
     idle.failure(idle.trigger(batch_size=1))
+    expired = idle.ask(kept, job_variables={"approval_timeout": 10})
     idle.result(asked["rejected"])
+    idle.failure(expired)
     idle.api.wait_state(asked["cancelled"], "Cancelled")
     outcomes = {"completed": 1, "no_action": 1, "rejected": 1, "dry_run": 1, "failed": 1, "cancelled": 1, "crashed": 0,
-                "parked": 5, "left": 0}
-    wait_until(lambda: probe.metrics()["running_runs"] == 0, 30, "nothing runs")
+                "expired": 1, "parked": 6, "left": 0}
+    wait_until(lambda: (seen := probe.metrics())["running_runs"] == 0 and seen["parked_runs"] == 1, 30, "all is told")
     samples = probe.metrics()
     assert {key: value for key, value in samples.items() if key.startswith("runs_total")} == {
         f'runs_total{{outcome="{name}"}}': count for name, count in outcomes.items()}
@@ -429,10 +431,10 @@ def systemd():
 
 
 def test_a_held_service_is_not_live(idle, healthy, systemd):
-    """What the slack of half a minute is for takes half a minute to test."""
+    """The one that is given the least time."""
     one, probe = healthy(idle.pool, PREFECT_API_REQUEST_TIMEOUT=1, NOTIFY_SOCKET=systemd.name, WATCHDOG_USEC=400_000)
     probe.wait_ready()
-    with held(one.process.pid, "watch"):
+    with held(one.process.pid, "logs"):
         systemd.wait("STATUS=a service makes no progress")
         assert probe.well() == [False, False, False]
         count = systemd.messages.count("WATCHDOG=1")
