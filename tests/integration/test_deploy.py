@@ -32,7 +32,8 @@ def test_creates_pool_flow_and_deployment(api, deploy):
     pool = api.get(f"/work_pools/{deployment['work_pool_name']}")
     assert pool["type"] == "janitor" and pool["description"]
     variables = pool["base_job_template"]["variables"]["properties"]
-    assert set(variables) == set(pool["base_job_template"]["job_configuration"]) == {"approval_timeout", "batch_pause_ms"}
+    assert set(variables) == set(pool["base_job_template"]["job_configuration"]) == {
+        "approval_timeout", "batch_pause_ms", "batch_pause_max_ms", "batch_size_min", "batch_target_ms"}
     assert all(variable["title"] and variable["description"] and "default" in variable for variable in variables.values())
 
     assert api.get(f"/flows/{deployment['flow_id']}")["name"] == "database-cleanup"

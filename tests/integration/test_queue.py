@@ -1,7 +1,5 @@
 """One deletion at a time, the deployment's lease, and the limits of pools and queues."""
 
-import json
-
 import pytest
 from harness import from_now, unique, wait_until
 from janitor import Janitor
@@ -65,6 +63,7 @@ def test_in_the_order_of_their_approvals(api, db, idle, old, worker, at_work):
     assert ends == sorted(ends)
 
 
+@pytest.mark.threads
 def test_waiting_takes_no_slot(api, db, idle, old, worker):
     state, ids = old(20)
     one = worker(idle.pool, "--limit", 2)

@@ -107,23 +107,6 @@ def test_limit(db, idle, old, worker):
     assert db.existing(ids) == set()
 
 
-@pytest.mark.threads
-def test_several_at_once(db, idle, old, worker):
-    """Without the limit nothing waits for a slow one."""
-    state, ids = old(30)
-    slow = idle.trigger(state, job_variables={"batch_pause_ms": 600_000}, batch_size=10)
-    worker(idle.pool)
-    idle.api.wait_state(slow, "Paused")
-    idle.answer(slow, True)
-    idle.wait_left(ids, 20)
-    quick = [idle.ask(old(12)[0], batch_size=10) for _ in range(3)]
-    for run_id in quick:
-        idle.answer(run_id, True)
-    for run_id in quick:
-        assert idle.result(run_id)["deleted"] == 12
-    assert idle.api.run(slow)["state_name"] == "Running" and len(db.existing(ids)) == 20
-
-
 @pytest.mark.parametrize("arguments, settings", [
     ([], {"PREFECT_WORKER_QUERY_SECONDS": 3600}),  # fetched before, or never
     (["--prefetch-seconds", 0], {"PREFECT_WORKER_QUERY_SECONDS": 0.2}),
