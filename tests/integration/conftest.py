@@ -11,6 +11,7 @@ from datetime import timedelta
 import harness
 import pytest
 from janitor import Janitor
+from proxy import Proxy
 
 
 class Tally:
@@ -89,6 +90,13 @@ def history(server):
 def cli(server):
     """cli("deploy", "--pool", ...): a finished process with returncode, stdout and stderr."""
     return functools.partial(harness.run_cli, server.url)
+
+
+@pytest.fixture
+def proxy(server):
+    """A fault proxy in front of the server: a worker behind it has PREFECT_API_URL=proxy.url + "/api"."""
+    with Proxy(server.url) as proxy:
+        yield proxy
 
 
 @contextlib.contextmanager
