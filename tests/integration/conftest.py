@@ -34,6 +34,17 @@ class Tally:
         print(f"integration: {len(self.passed - self.failed)} passed, {len(self.failed)} failed", flush=True)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--lane", default="1/1", help="N/M: every Mth test from the Nth on")
+
+
+def pytest_collection_modifyitems(config, items):
+    lane, lanes = map(int, config.getoption("--lane").split("/"))
+    if lanes > 1:
+        items.sort(key=lambda item: item.nodeid)
+        items[:] = items[lane - 1::lanes]
+
+
 def pytest_configure(config):
     config.pluginmanager.register(Tally())
     # pytest dies of SIGTERM without finalizing anything: the server would stay behind.

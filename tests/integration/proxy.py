@@ -69,9 +69,9 @@ class Answer:
 class Rule:
     """When to do what. Made by Proxy.add()."""
 
-    def __init__(self, proxy, action, method, path, body, side, nth, count):
+    def __init__(self, proxy, action, method, path, body, side, nth, count, since):
         assert side in ("before", "after"), side
-        self.proxy, self.action, self.side, self.nth, self.count = proxy, action, side, nth, count
+        self.proxy, self.action, self.side, self.nth, self.count, self.since = proxy, action, side, nth, count, since
         self.method, self.path, self.body = method, re.compile(path), re.compile(body, re.DOTALL)
         self.matched = 0
         self.hits = []  # the requests it was applied to
@@ -79,6 +79,8 @@ class Rule:
 
     def takes(self, request):
         """Counts the request; is this one to be hit? Under the proxy's lock."""
+        if self.since and not self.since.reached.is_set():
+            return False
         if self.method not in (None, request.method) or not self.path.search(request.path.partition("?")[0]):
             return False
         if not self.body.search(request.body):
@@ -111,6 +113,11 @@ class Rule:
 
 
 # --- actions: called with an Exchange; they change its answer, wait, or cut -------------------------
+
+
+def nothing():
+    """Passes it on: the rule only tells when the moment has come."""
+    return lambda _: None
 
 
 def close():
@@ -258,9 +265,10 @@ class Proxy:
 
     # What a test does.
 
-    def add(self, action, method=None, path="", body="", side="before", nth=1, count=1):
-        """Regular expressions for path (without the query) and body; from the nth match on, count times or None for ever."""
-        rule = Rule(self, action, method, path, body, side, nth, count)
+    def add(self, action, method=None, path="", body="", side="before", nth=1, count=1, since=None):
+        """Regular expressions for path (without the query) and body; from the nth match on, count times or None for ever;
+        since another rule's moment has come."""
+        rule = Rule(self, action, method, path, body, side, nth, count, since)
         with self.lock:
             self.rules.append(rule)
         return rule
@@ -275,7 +283,7 @@ class Proxy:
 
     def requests(self, method=None, path="", body=""):
         """Those seen until now, in order."""
-        pattern = Rule(self, None, method, path, body, "before", 1, None)
+        pattern = Rule(self, None, method, path, body, "before", 1, None, None)
         with self.lock:
             return [request for request in self.seen if pattern.takes(request)]
 
