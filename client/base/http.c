@@ -26,6 +26,7 @@ struct http {
 	struct curl_slist *headers; /* what every request sends */
 	struct text body;           /* of the try under way */
 	struct text url;
+	int sent;                   /* how often libcurl sent the try under way */
 	char reason[CURL_ERROR_SIZE];
 	struct http_effort effort;  /* of the latest call */
 };
@@ -59,6 +60,16 @@ static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off
 
 	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
 	return stop_asked_ago_ms(http->settings->stop) > STOP_GRACE_MS;
+}
+
+/* libcurl sends a request again by itself when a kept connection ends without an answer, and does not say so. But the
+ * server may have carried the first one out: that is for the retry table to decide. */
+static int on_send(void *arg, char *conn_primary_ip, char *conn_local_ip, int conn_primary_port, int conn_local_port)
+{
+	struct http *http = arg;
+
+	(void)conn_primary_ip, (void)conn_local_ip, (void)conn_primary_port, (void)conn_local_port;
+	return http->sent++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static bool add_header(struct curl_slist **list, const char *name, const char *value)
@@ -117,6 +128,8 @@ static bool set_options(struct http *http)
 	SET(CURLOPT_NOPROGRESS, 0L);
 	SET(CURLOPT_XFERINFOFUNCTION, on_progress);
 	SET(CURLOPT_XFERINFODATA, http);
+	SET(CURLOPT_PREREQFUNCTION, on_send);
+	SET(CURLOPT_PREREQDATA, http);
 	if (s->ca_file != NULL)
 		SET(CURLOPT_CAINFO, s->ca_file);
 	if (s->bearer != NULL) {
@@ -237,6 +250,7 @@ static CURLcode try_once(struct http *http, bool again, struct http_answer *answ
 	long status = 0;
 
 	http->reason[0] = '\0';
+	http->sent = 0;
 	http->body.len = 0;
 	http->body.failed = false;
 
@@ -262,6 +276,8 @@ static int transport_error(struct http *http, CURLcode rc, int tries, struct err
 
 	if (http->body.failed && http->body.len >= HTTP_ANSWER_MAX / 2)
 		reason = "the answer is larger than 64 MiB";
+	if (http->sent > 1)
+		reason = "the connection ended without an answer";
 	return error_set(err, ERR_TRANSPORT, "no answer from %s: %s%s", http->settings->url, reason,
 	                 tries > 1 ? " (several tries)" : "");
 }
