@@ -1,7 +1,9 @@
 #include "worker/settings.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "client/base/json.h"
 
@@ -146,6 +148,16 @@ static int check_url(struct settings *settings, struct error *err)
 	return 0;
 }
 
+/* A mistake in a path is no outage that passes. */
+static int check_files(const struct settings *settings, struct error *err)
+{
+	const char *file = settings->ssl_cert_file;
+
+	if (file != NULL && access(file, R_OK) != 0)
+		return error_set(err, ERR_USAGE, "PREFECT_API_SSL_CERT_FILE: '%s' cannot be read: %s", file, strerror(errno));
+	return 0;
+}
+
 static int check_together(const struct settings *settings, struct error *err)
 {
 	int schedules = (settings->cron != NULL) + (settings->interval != NULL) + (settings->rrule != NULL);
@@ -168,6 +180,8 @@ int settings_load(unsigned command, int argc, char **argv, struct settings *ret_
 		rc = check_url(&settings, err);
 	if (rc == 0 && !*ret_help)
 		rc = parse_headers(&settings, err);
+	if (rc == 0 && !*ret_help)
+		rc = check_files(&settings, err);
 	if (rc == 0 && !*ret_help)
 		rc = check_together(&settings, err);
 	if (rc != 0) {
