@@ -13,6 +13,7 @@
 #define BACKOFF_FLAT_TRIES 4
 #define BACKOFF_MAX_MS 5000
 #define TRIES_OF_500 3
+#define RETRY_AFTER_MAX_S 60
 #define CONNECTION_LIFETIME_S 300L
 /* How long a request that is under way may go on after the process was asked to stop. */
 #define STOP_GRACE_MS 5000
@@ -242,6 +243,15 @@ static time_us answer_date(CURL *curl)
 	return date > 0 ? (time_us)date * US_PER_SEC : 0;
 }
 
+/* The Retry-After header, as seconds or as a date. */
+static int64_t answer_retry_after_ms(CURL *curl)
+{
+	curl_off_t wished_s = 0;
+
+	(void)curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wished_s);
+	return wished_s <= 0 ? 0 : wished_s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S * 1000 : (int64_t)wished_s * 1000;
+}
+
 /* One try. On CURLE_OK @answer is filled. @again: not the first one. */
 static CURLcode try_once(struct http *http, bool again, struct http_answer *answer)
 {
@@ -262,6 +272,7 @@ static CURLcode try_once(struct http *http, bool again, struct http_answer *answ
 		settings->observer(settings->observer_arg,
 		                   &(struct http_try){.status = (int)status, .took_us = took_us, .again = again});
 	answer->took_ms = took_us / 1000;
+	answer->retry_after_ms = answer_retry_after_ms(http->curl);
 	if (rc != CURLE_OK)
 		return rc;
 
@@ -282,15 +293,13 @@ static int transport_error(struct http *http, CURLcode rc, int tries, struct err
 	                 tries > 1 ? " (several tries)" : "");
 }
 
-/* How long to wait before the next try; the server's own wish, at most a minute, goes first. */
-static int64_t next_wait_ms(struct http *http, int tries)
+/* How long to wait before the next try; the server's own wish goes first. */
+static int64_t next_wait_ms(const struct http_answer *answer, int tries)
 {
-	curl_off_t wished_s = 0;
 	int64_t wait = BACKOFF_FIRST_MS;
 
-	(void)curl_easy_getinfo(http->curl, CURLINFO_RETRY_AFTER, &wished_s);
-	if (wished_s > 0)
-		return wished_s > 60 ? 60000 : (int64_t)wished_s * 1000;
+	if (answer->retry_after_ms > 0)
+		return answer->retry_after_ms;
 	for (; tries > BACKOFF_FLAT_TRIES && wait < BACKOFF_MAX_MS; tries--)
 		wait *= 2;
 	return wait_jitter(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
@@ -334,7 +343,7 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		if (retry == HTTP_RETRY_REPEATABLE && lost)
 			*ret_ambiguous = true;
 
-		int64_t wait = next_wait_ms(http, tries);
+		int64_t wait = next_wait_ms(answer, tries);
 		bool again = retry == HTTP_RETRY_ALWAYS || (retry == HTTP_RETRY_REPEATABLE && request->repeatable);
 		if (is_hopeless(rc) || (rc == CURLE_OK && answer->status == 500 && tries >= TRIES_OF_500))
 			again = false;

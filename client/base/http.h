@@ -64,6 +64,7 @@ struct http_answer {
 	size_t len;
 	time_us date;     /* the Date header; 0 where there was none */
 	int64_t took_ms;  /* the last try alone */
+	int64_t retry_after_ms; /* how long the server wants to be left alone, a minute at most; 0 where it does not say */
 	bool ambiguous;   /* an earlier try may have been carried out, and its answer was lost */
 };
 

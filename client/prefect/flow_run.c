@@ -186,8 +186,10 @@ int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limi
 		return rc;
 
 	const json_t *deleted = json_object_get(answer, "deleted");
-	if (!json_is_array(deleted))
+	if (!json_is_array(deleted)) {
+		*ret_ambiguous = true;
 		return error_set(err, ERR_DECODE, "POST /flow_runs/bulk_delete: the answer has no list 'deleted'");
+	}
 	*ret_deleted = (int64_t)json_array_size(deleted);
 	return 0;
 }

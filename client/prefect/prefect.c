@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/base/text.h"
 
@@ -17,6 +18,7 @@
 
 struct prefect {
 	struct http *http;
+	const char *url; /* borrowed: of the settings */
 	struct server_clock *clock;
 	char client_id[UUID_SIZE]; /* names this session to the server's CSRF protection */
 };
@@ -28,6 +30,7 @@ struct prefect *prefect_new(const struct http_settings *http, struct server_cloc
 	if (prefect == NULL)
 		return NULL;
 	prefect->clock = clock;
+	prefect->url = http->url;
 	prefect->http = http_new(http);
 	if (prefect->http == NULL || http_set_header(prefect->http, "x-prefect-api-version", API_VERSION, NULL) != 0 ||
 	    http_set_header(prefect->http, "User-Agent", USER_AGENT, NULL) != 0) {
@@ -120,6 +123,7 @@ static int status_code(int status)
 		return ERR_INVALID;
 	case 401:
 	case 403:
+	case 407:
 		return ERR_AUTH;
 	case 404:
 	case 405:
@@ -159,14 +163,19 @@ static int status_error(const char *method, const char *path, const struct http_
 	                code == ERR_AUTH ? "; check PREFECT_API_AUTH_STRING, PREFECT_API_KEY and "
 	                                   "PREFECT_CLIENT_CUSTOM_HEADERS"
 	                                 : "");
+	if (answer->status == 407)
+		(void)error_set(err, code, "%s %s: HTTP 407: a proxy asks for a user; put USER:PASSWORD@ before its host in http_proxy "
+		                "or https_proxy", method, path);
 	if (code == ERR_NO_ROUTE)
 		(void)error_set(err, code, "%s %s: HTTP %d; is PREFECT_API_URL the address of the API (it ends in /api)?", method,
 		                path, answer->status);
 	if (answer->status >= 300 && answer->status < 400)
 		(void)error_set(err, code, "%s %s: HTTP %d redirects; set PREFECT_API_URL to the address that "
 		                "answers by itself", method, path, answer->status);
-	if (err != NULL)
+	if (err != NULL) {
 		err->http_status = answer->status;
+		err->retry_after_ms = answer->retry_after_ms;
+	}
 	return code;
 }
 
@@ -219,8 +228,10 @@ static int send_request(struct prefect *prefect, const struct http_request *requ
 static int read_answer(const struct prefect_request *request, const struct http_answer *answer, const char *path,
                        json_t **ret_json, struct error *err)
 {
+	AUTO_JSON *unread = NULL;
+
 	if (ret_json == NULL)
-		return 0;
+		ret_json = &unread; /* looked at all the same: a page means that nothing was done */
 	if (answer->len == 0) {
 		*ret_json = json_null();
 		return 0;
@@ -242,16 +253,36 @@ static int read_answer(const struct prefect_request *request, const struct http_
 	return rc;
 }
 
+/* The variable by which libcurl finds a proxy for @url, NULL where none is set. NO_PROXY may still leave it out. */
+static const char *proxy_variable(const char *url)
+{
+	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"};
+	bool tls = strncasecmp(url, "https:", 6) == 0;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		bool fits = strncasecmp(names[i], "all", 3) == 0 || (strncasecmp(names[i], "https", 5) == 0) == tls;
+		const char *value = getenv(names[i]);
+		if (fits && value != NULL && *value != '\0')
+			return names[i];
+	}
+	return NULL;
+}
+
 /* Adds what to do about a server that gives no answer. */
-static int hint_no_answer(int rc, struct error *err)
+static int hint_no_answer(const struct prefect *prefect, int rc, struct error *err)
 {
 	if (rc != ERR_TRANSPORT || err == NULL)
 		return rc;
 
 	struct error plain = *err;
-	bool tls = strstr(plain.text, "certificate") != NULL || strstr(plain.text, "SSL") != NULL;
-	return error_set(err, rc, "%s; %s", plain.text,
-	                 tls ? "check PREFECT_API_SSL_CERT_FILE" : "is the server running, and PREFECT_API_URL right?");
+	const char *proxy = proxy_variable(prefect->url);
+	if (strstr(plain.text, "certificate") != NULL || strstr(plain.text, "SSL") != NULL)
+		return error_set(err, rc, "%s; check PREFECT_API_URL (http or https, the name of the host) and "
+		                 "PREFECT_API_SSL_CERT_FILE", plain.text);
+	if (proxy != NULL)
+		return error_set(err, rc, "%s; is the server running, PREFECT_API_URL right, and the proxy that %s names (NO_PROXY takes "
+		                 "a host out)?", plain.text, proxy);
+	return error_set(err, rc, "%s; is the server running, and PREFECT_API_URL right?", plain.text);
 }
 
 static int call_path(struct prefect *prefect, const struct prefect_request *request, const char *path,
@@ -268,13 +299,16 @@ static int call_path(struct prefect *prefect, const struct prefect_request *requ
 
 	int rc = send_request(prefect, &http, &answer, request->ret_ambiguous, err);
 	if (rc != 0)
-		return hint_no_answer(rc, err);
+		return hint_no_answer(prefect, rc, err);
 
 	learn_clock(prefect->clock, answer.date);
-	if (answer.status >= 200 && answer.status < 300)
+	if (answer.status >= 200 && answer.status < 300) {
 		rc = read_answer(request, &answer, path, ret_json, err);
-	else
+		if (rc != 0 && request->ret_ambiguous != NULL)
+			*request->ret_ambiguous = true; /* whoever wrote this, the server may have done it */
+	} else {
 		rc = status_error(request->method, path, &answer, request->ret_refusal, err);
+	}
 	http_answer_release(&answer);
 	return rc;
 }

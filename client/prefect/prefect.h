@@ -47,7 +47,7 @@ struct prefect_request {
  * Blocks as http_call(). Returns 0 or
  *   ERR_NOT_FOUND  404, 410 in Prefect's own words    ERR_CONFLICT  409
  *   ERR_NO_ROUTE   405, 404 by anybody else, or a page of HTML: a proxy whose server is away says that too
- *   ERR_INVALID    400, 422           ERR_AUTH      401, 403; the text names the settings
+ *   ERR_INVALID    400, 422           ERR_AUTH      401, 403, 407; the text names the settings
  *   ERR_BUSY       408, 425, 429, 502, 503, 504 until the budget was spent
  *   ERR_HTTP       any other status   ERR_DECODE    an answer that is not JSON
  * or what http_call() returns. @ret_json (may be NULL) is the caller's reference, JSON null for an

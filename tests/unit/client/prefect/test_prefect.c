@@ -21,6 +21,7 @@ static void turns_statuses_into_errors(void)
 	} rows[] = {
 		{"400", {.status = 400}, ERR_INVALID, "GET /things/1: HTTP 400"},
 		{"401", {.status = 401}, ERR_AUTH, "check PREFECT_API_AUTH_STRING, PREFECT_API_KEY and PREFECT_CLIENT_CUSTOM_HEADERS"},
+		{"407", {.status = 407}, ERR_AUTH, "HTTP 407: a proxy asks for a user; put USER:PASSWORD@ before its host in http_proxy"},
 		{"403", {.status = 403, .body = "{\"detail\": \"Forbidden\"}"}, ERR_AUTH, "HTTP 403, Forbidden; check"},
 		{"404", {.status = 404, .body = "{\"detail\": \"Flow run not found\"}"}, ERR_NOT_FOUND,
 		 "GET /things/1: HTTP 404, Flow run not found"},
@@ -154,7 +155,8 @@ static void hands_out_the_refusal(void)
 		{.method = "POST", .body = "[1]", .header = "x-prefect-api-version: 0.8.4",
 		 .reply = {.status = 422, .body = "{\"x\": 1}"}},
 		{.method = "POST", .reply = {.status = 422, .body = "<html>"}},
-		{.method = "POST", .reply = {.body = "not looked at"}},
+		{.method = "POST", .reply = {.body = "[2]"}},
+		{.method = "POST", .reply = {.body = "<html>"}},
 	};
 	struct api api;
 	struct error err;
@@ -172,8 +174,10 @@ static void hands_out_the_refusal(void)
 	         ERR_INVALID, &err);
 	CHECK("HTML", refusal == NULL);
 	CHECK_RC("nobody wants the answer", prefect_post(api.prefect, unit_json("[1]"), PREFECT_ONCE, NULL, &err, "/x"), 0, &err);
+	CHECK_RC("a page is no answer", prefect_post(api.prefect, unit_json("[1]"), PREFECT_ONCE, NULL, &err, "/x"), ERR_NO_ROUTE,
+	         &err);
 	CHECK_RC("no memory for a body", prefect_post(api.prefect, NULL, PREFECT_ONCE, NULL, &err, "/x"), ERR_NOMEM, &err);
-	(void)api_close(&api, "four calls");
+	(void)api_close(&api, "five calls");
 }
 
 /* --- CSRF ---------------------------------------------------------------------------------------------- */
