@@ -27,7 +27,7 @@ OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
 UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(OUT)/%.o)
 
-.PHONY: all unit check demo bench headers install clean help
+.PHONY: all unit check check-faults demo bench headers install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -58,6 +58,11 @@ headers: ## every header compiles alone
 check: ## everything: scripts/check
 	scripts/check
 
+check-faults: all ## every fault at every moment, into docs/faults.md; half an hour
+	scripts/server install --with tests/requirements.txt
+	.prefect/venv-$$(basename -s .txt scripts/prefect-servers/*.txt | sort --version-sort | tail -n 1)/bin/python \
+		tests/integration/faults.py
+
 demo: ## the whole path on a server of its own: scripts/demo
 	scripts/demo
 
@@ -74,6 +79,6 @@ clean: ## remove build/
 	rm -rf build
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)

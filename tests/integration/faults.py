@@ -5,6 +5,7 @@ Run as a program (make check-faults) it plays every cell, in two lanes side by s
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -73,6 +74,7 @@ class Fault:
     all: bool = False
     kill: bool = False
     least: float = 0  # seconds until the next try
+    back: float = BACK_SECONDS
     settings: dict = field(default_factory=dict)
 
 
@@ -107,11 +109,14 @@ FAULTS = {
     "504": Fault("504", page(504), "after"),
     "429": Fault("429, seconds", act.status(429, retry_after=RETRY_AFTER_SECONDS), seconds=0, least=RETRY_AFTER_SECONDS - 0.1),
     "429-date": Fault("429, date", act.retry_after_date(RETRY_AFTER_SECONDS), seconds=0, least=RETRY_AFTER_SECONDS - 1.1),
-    "401": Fault("401", act.status(401), all=True),
+    "401": Fault("401", act.status(401), all=True, back=2 * BACK_SECONDS),  # a wrong password is tried slowly, by design
     "html": Fault("page with 200", act.html()),
     "shape": Fault("unknown JSON with 200", act.shape(), "after"),
     "garbage": Fault("garbage", act.garbage(), "after"),
 }
+
+# JSON that is not what the form asks for cannot be told from an answer that is none: unsure means no.
+REFUSED = ("decision", "shape")
 
 CELLS = [(moment, fault) for moment in MOMENTS for fault in FAULTS]
 
@@ -120,7 +125,7 @@ SHORT = [
     ("claim", "kill-after"), ("running", "kill-before"), ("plan", "kill-before"), ("form", "kill-after"),
     ("watch", "kill-before"), ("middle", "kill-after"), ("final", "kill-before"),
     ("look", "refused"), ("middle", "cut-after"), ("first", "hang"), ("final", "502"), ("running", "429"),
-    ("decision", "401"), ("middle", "shape"),
+    ("decision", "401"), ("middle", "shape"), ("labels", "html"), REFUSED,
 ]
 
 
@@ -128,6 +133,7 @@ class Cell:
     """One cell, played: every claim is about what the database says."""
 
     def __init__(self, moment, fault, server, proxy, janitor, old, worker):
+        self.refused = (moment, fault) == REFUSED
         self.moment, self.fault = MOMENTS[moment], FAULTS[fault]
         self.server, self.proxy, self.janitor, self.worker = server, proxy, janitor, worker
         self.api, self.db = janitor.api, janitor.db
@@ -159,6 +165,12 @@ class Cell:
         self.judge(rule, before, seconds)
         return seconds
 
+    def story(self, error):
+        """The error in a line, and how the run ended."""
+        last = self.db.states(self.run_id)[-1]
+        said = f"; {last['name']}: {last['message']}" if last["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else ""
+        return re.sub("[0-9a-f]{8}-[0-9a-f-]{27}", "...", str(error).splitlines()[0] + said)
+
     def rows(self, ids):
         marks = json.dumps(ids)
         return [self.db.query(f"SELECT * FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY id", marks)
@@ -186,9 +198,12 @@ class Cell:
         self.ended = time.monotonic() + self.fault.least
 
     def judge(self, rule, before, seconds):
-        assert self.db.existing(self.ids) == set(), "not all that was approved is gone"
         assert self.rows(self.bystanders) == before, "other flow runs were touched"
         final = self.db.states(self.run_id)[-1]
+        if self.refused:
+            assert self.db.existing(self.ids) == set(self.ids) and final["data"]["status"] == "rejected", final
+            return
+        assert self.db.existing(self.ids) == set(), "not all that was approved is gone"
         wrong = {key: final["data"][key] for key, value in RESULT.items() if final["data"][key] != value}
         assert not wrong, f"the result says {wrong}"
         assert final["message"] == f"deleted {RUNS} of {RUNS} flow runs", final["message"]
@@ -199,7 +214,7 @@ class Cell:
                  if request.at > rule.hits[0].at]
         wait = min(again) - rule.hits[0].at if again else self.fault.least
         assert wait >= self.fault.least, f"tried again after {wait:.1f} s, not {self.fault.least} s"
-        assert seconds <= BACK_SECONDS, f"took {seconds:.0f} s"
+        assert seconds <= self.fault.back, f"took {seconds:.0f} s"
 
 
 # --- the table in the docs ------------------------------------------------------------------------------
@@ -215,8 +230,10 @@ still there. The number is the seconds from the end of the fault to the final st
 Moments are requests of the worker. A kill or a cut *before* means that the server never saw the request; *after*, that it
 did what was asked and the answer was lost. A killed worker is started again under its name. Faults that last ({outage} s) hit
 this request as often as it is sent: *refused*, *hangs*, *502*, *503* and *401* hit every other request as well; with
-*hangs*, *502*, *504*, *unknown JSON* and *garbage* the server carries it out. *429* comes once, with `Retry-After`, and is
-`ok` only if the worker stays away for so long.
+*hangs*, *502*, *504*, *unknown JSON* and *garbage* the server carries it out. After a *401* the worker waits for half a minute
+before it tries again, so as not to be locked out. *429* comes once, with `Retry-After`, and is
+`ok` only if the worker stays away for so long. One cell is `ok` when nothing was deleted: a *decision* that is read as JSON of
+another shape could be anything, so the run ends as rejected.
 
 """
 

@@ -17,10 +17,11 @@ def record(moment, fault, result):
 @pytest.mark.parametrize("moment, fault", [
     pytest.param(*cell, marks=() if cell in SHORT else pytest.mark.faults) for cell in CELLS])
 def test_cell(server, proxy, idle, old, worker, moment, fault):
+    cell = Cell(moment, fault, server, proxy, idle, old, worker)
     try:
-        seconds = Cell(moment, fault, server, proxy, idle, old, worker).play()
+        seconds = cell.play()
     except AssertionError as error:
-        record(moment, fault, str(error).splitlines()[0])
+        record(moment, fault, cell.story(error))
         raise
     record(moment, fault, f"ok {seconds:.1f}")
 
