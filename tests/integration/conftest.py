@@ -68,15 +68,7 @@ def server_name():
 
 @pytest.fixture(scope="session")
 def server(server_name):
-    settings = [
-        # What the server does every 5 to 30 s, and what tests would wait for.
-        "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS=1",
-        "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS=1",
-        "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS=1",
-        "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_INTERVAL_SECONDS=1",
-        f"PYTHONPATH={harness.PROJECT}/tests/integration/server",  # see sitecustomize.py there
-    ]
-    with harness.Server(server_name, os.environ.get("PREFECT_VERSION"), settings) as server:
+    with harness.Server(server_name, os.environ.get("PREFECT_VERSION")) as server:
         yield server
 
 

@@ -20,6 +20,14 @@ SERVER_COMMAND = PROJECT / "scripts/server"
 PROGRAM = PROJECT / os.environ.get("PREFECT_JANITOR_BIN", "build/prefect-janitor")
 POLL_SECONDS = 0.02
 EXIT_SECONDS = 60
+SERVER_SETTINGS = (
+    # What the server does every 5 to 30 s, and what tests would wait for.
+    "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS=1",
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS=1",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS=1",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_INTERVAL_SECONDS=1",
+    f"PYTHONPATH={PROJECT}/tests/integration/server",  # see sitecustomize.py there
+)
 SANITIZER_REPORTS = (
     "ERROR: AddressSanitizer",
     "ERROR: LeakSanitizer",
@@ -76,7 +84,7 @@ class Server:
         self.name = name
         self.home = PROJECT / ".prefect" / name
         self.options = ["--version", version] if version else []
-        self.options += [part for setting in settings for part in ("--env", setting)]
+        self.options += [part for setting in (*SERVER_SETTINGS, *settings) for part in ("--env", setting)]
         self.url = None
 
     def start(self, *options):
@@ -110,9 +118,9 @@ class Server:
 class Api:
     """Prefect's REST API. A locked SQLite database answers 503: that is normal life and tried again."""
 
-    def __init__(self, url, db):
+    def __init__(self, url, db, auth=None):
         self.url, self.db = url, db
-        self.http = httpx.Client(base_url=url, timeout=60)
+        self.http = httpx.Client(base_url=url, timeout=60, auth=auth)
 
     def request(self, method, path, body=None):
         deadline = time.monotonic() + 60
