@@ -21,6 +21,7 @@ void worker_init(struct worker *worker, const struct settings *settings)
 	worker->http.observer_arg = &worker->metrics;
 	worker->service_http = worker->http;
 	worker->service_http.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
+	worker->service_http.few_tries = true;
 	if (worker->service_http.request_timeout_ms > SERVICE_TIMEOUT_MS)
 		worker->service_http.request_timeout_ms = SERVICE_TIMEOUT_MS;
 	registry_init(&worker->registry, (size_t)settings->limit);

@@ -13,6 +13,7 @@
 #define BACKOFF_FLAT_TRIES 4
 #define BACKOFF_MAX_MS 5000
 #define TRIES_OF_500 3
+#define TRIES_IN_TROUBLE 2 /* one for a database that is locked for a moment */
 #define RETRY_AFTER_MAX_S 60
 #define CONNECTION_LIFETIME_S 300L
 /* How long a request that is under way may go on after the process was asked to stop. */
@@ -27,6 +28,7 @@ struct http {
 	struct curl_slist *headers; /* what every request sends */
 	struct text body;           /* of the try under way */
 	struct text url;
+	bool in_trouble;            /* the last call came to nothing, whatever was tried */
 	int sent;                   /* how often libcurl sent the try under way */
 	char reason[CURL_ERROR_SIZE];
 	struct http_effort effort;  /* of the latest call */
@@ -327,6 +329,7 @@ static int try_often(struct http *http, const struct http_request *request, stru
 	int64_t budget = request->budget_ms > 0 ? request->budget_ms : http->settings->retry_budget_ms;
 	int64_t started = clock_mono_ms();
 	int64_t deadline = started + budget;
+	bool few = http->settings->few_tries && http->in_trouble;
 
 	http->effort = (struct http_effort){0};
 	for (int tries = 1;; tries++) {
@@ -347,8 +350,9 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		bool again = retry == HTTP_RETRY_ALWAYS || (retry == HTTP_RETRY_REPEATABLE && request->repeatable);
 		if (is_hopeless(rc) || (rc == CURLE_OK && answer->status == 500 && tries >= TRIES_OF_500))
 			again = false;
-		if (again && clock_mono_ms() + wait >= deadline)
+		if (clock_mono_ms() + wait >= deadline || (few && tries >= TRIES_IN_TROUBLE))
 			again = false;
+		http->in_trouble = retry != HTTP_RETRY_NEVER;
 		if (!again)
 			return rc == CURLE_OK ? 0 : transport_error(http, rc, tries, err);
 		if (stop_wait(http->settings->stop, wait))

@@ -45,6 +45,7 @@ struct http_settings {
 	int64_t connect_timeout_ms;
 	int64_t request_timeout_ms;  /* one try, from connecting to the last byte */
 	int64_t retry_budget_ms;     /* all tries of one request together */
+	bool few_tries;              /* after a request that failed: two tries each, until one is answered */
 	struct stop *stop;           /* ends the waits between tries; NULL for none */
 	http_observer *observer;     /* NULL for none */
 	void *observer_arg;          /* borrowed */
