@@ -105,6 +105,11 @@ class Rule:
         self.proxy.forget(self)
         self.release()
 
+    def give_back(self, request):
+        """The server was busy and did nothing: the next one is hit instead. Under the proxy's lock."""
+        self.hits.remove(request)
+        self.matched -= 1
+
     def __enter__(self):
         return self
 
@@ -398,6 +403,12 @@ class Proxy:
             raise Cut
         if exchange.answer is None:
             exchange.answer = self._forward(request)
+            if exchange.answer.status == 503:  # a locked database: "after" means that the server did it
+                with self.lock:
+                    for rule in rules:
+                        if rule.side == "after":
+                            rule.give_back(request)
+                rules = []
         exchange.apply(rules, "after")
         request.status = exchange.answer.status
         exchange.send(exchange.answer.encode())

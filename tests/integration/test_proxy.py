@@ -22,7 +22,7 @@ def upstream():
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.server.done.append((self.command, self.path, body))
-            self.send_response(200)
+            self.send_response(503 if b"busy" in body else 200)
             self.send_header("Content-Length", str(len(ANSWER)))
             self.end_headers()
             self.wfile.write(ANSWER)
@@ -101,6 +101,13 @@ def test_rules_match(proxy, client):
     with proxy.add(faults.status(503), count=None):
         assert {client.get("/api/x").status_code for _ in range(5)} == {503}
     assert client.get("/api/x").status_code == 200
+
+
+def test_after_means_that_the_server_did_it(proxy, client):
+    rule = proxy.add(faults.status(500), side="after")
+    assert client.post("/api/x", content=b"busy").status_code == 503
+    assert client.post("/api/x").status_code == 500
+    assert [request.body for request in rule.hits] == [""]
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
