@@ -140,6 +140,21 @@ int executor_sign(struct worker *worker, struct prefect *prefect, const char *id
 	return rc != 0 ? rc : flow_run_set_pid(prefect, id, pid, err);
 }
 
+int executor_owns(struct worker *worker, struct prefect *prefect, const struct flow_run *run, bool *ret_owns,
+                  struct error *err)
+{
+	struct owner self = worker_owner(worker);
+	struct taking latest;
+
+	*ret_owns = ownership_is(run, &self);
+	if (*ret_owns)
+		return 0;
+	int rc = ownership_read(prefect, run->id, "", &latest, err);
+	*ret_owns = rc == 0 && latest.number > 0 && strcmp(latest.instance, self.instance) == 0;
+	/* Ours by the record that counts: the labels did not arrive, although the answer said so. */
+	return *ret_owns ? executor_sign(worker, prefect, run->id, err) : rc;
+}
+
 /* Takes a run that was just claimed: the first owner, or the next one of a run that is done again. */
 static enum step sign(struct execution *e)
 {
@@ -243,13 +258,16 @@ static enum step begin(struct execution *e)
 /* A run that is ours already: resumed, taken up, or tried again. */
 static enum step go_on(struct execution *e)
 {
-	struct owner self = worker_owner(e->worker);
+	struct error err;
+	bool owns;
 
-	if (is_our_claim(e) && !ownership_is(&e->run, &self)) {
-		enum step step = sign(e); /* the marks could not be set the first time */
+	if (executor_owns(e->worker, e->prefect, &e->run, &owns, &err) != 0)
+		return on_error(e, "whose it is cannot be read", &err);
+	if (!owns && is_our_claim(e)) {
+		enum step step = sign(e); /* the record could not be made the first time */
 		if (step != STEP_ON)
 			return step;
-	} else if (!ownership_is(&e->run, &self)) {
+	} else if (!owns) {
 		log_warning("%s (%s): worker '%s' has taken it, letting go", e->run.name, e->handle.id,
 		            ownership_worker(&e->run) != NULL ? ownership_worker(&e->run) : "?");
 		return STEP_DROP;

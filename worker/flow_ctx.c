@@ -189,17 +189,19 @@ static int look(struct flow_ctx *ctx, struct error *err)
 	if (rc != 0)
 		return rc;
 
-	struct owner self = worker_owner(ctx->worker);
+	bool owns = true;
 	if (now.state_type != STATE_RUNNING) {
 		(void)halt(ctx, HALT_STATE);
 		ctx->halt_state = (enum state_type)now.state_type;
-	} else if (!ownership_is(&now, &self)) {
-		(void)halt(ctx, HALT_TAKEN);
 	} else {
-		ctx->checked_ms = clock_mono_ms();
+		rc = executor_owns(ctx->worker, ctx->prefect, &now, &owns, err);
+		if (rc == 0 && !owns)
+			(void)halt(ctx, HALT_TAKEN);
 	}
 	flow_run_release(&now);
-	return flow_halted(ctx) ? ERR_STOPPED : 0;
+	if (rc == 0)
+		ctx->checked_ms = clock_mono_ms();
+	return flow_halted(ctx) ? ERR_STOPPED : rc;
 }
 
 /* Says a failure in the run's log and the worker's, where it is news, and waits before the next try. */

@@ -14,8 +14,10 @@ static int note_runs(struct worker *worker, struct prefect *prefect, const struc
 		time_us due = runs[i].next_scheduled_start != 0 ? runs[i].next_scheduled_start : runs[i].expected_start;
 
 		int rc = worker_find_flow(worker, prefect, runs[i].flow_id, &flow, &one);
-		if (rc != 0 && first == 0)
-			first = error_set(err, rc, "%s", one.text);
+		if (rc != 0 && first == 0) {
+			*err = one;
+			first = rc;
+		}
 		if (rc == 0 && flow != NULL && registry_add(&worker->registry, runs[i].id, RUN_DUE, /* ours= */ false, due))
 			log_debug("%s (%s): fetched", runs[i].name, runs[i].id);
 	}

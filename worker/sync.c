@@ -62,7 +62,7 @@ void *sync_thread(void *arg)
 	struct error err;
 
 	/* A heartbeat that failed is tried again soon: three that are missing, and the server calls this worker OFFLINE. */
-	while (prefect != NULL && !(trouble.tries > 0 ? stop_wait_nudged(&worker->stop, wait) : stop_wait(&worker->stop, wait))) {
+	while (prefect != NULL && worker_rest(worker, &trouble, wait)) {
 		metrics_beat(&worker->metrics, SERVICE_SYNC);
 		int rc = sync_round(worker, prefect, round % EXPIRED_ROUNDS == 0, &err);
 

@@ -32,6 +32,7 @@ bool trouble_note(struct trouble *trouble, const struct error *err)
 		trouble->doubtful++;
 	trouble->code = err->code;
 	trouble->http_status = err->http_status;
+	trouble->by_wish = err->retry_after_ms > 0;
 	return news;
 }
 

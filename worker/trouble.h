@@ -14,6 +14,7 @@ struct trouble {
 	int doubtful;     /* those among them that may last for ever: answers that make no sense */
 	int code;         /* enum err and status of the latest: another one is a change */
 	int http_status;
+	bool by_wish;     /* the server asked to be left alone for a while */
 	int64_t since_ms; /* when the first one came, by clock_mono_ms() */
 };
 

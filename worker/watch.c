@@ -104,8 +104,10 @@ static int look_for_changes(struct worker *worker, struct prefect *prefect, cons
 	for (size_t i = 0; i < changed; i++) {
 		struct error one;
 		int failed = on_change(worker, prefect, &runs[i], &one);
-		if (failed != 0 && rc == 0)
-			rc = error_set(err, failed, "flow run %s: %s", runs[i].id, one.text);
+		if (failed != 0 && rc == 0) {
+			*err = one;
+			rc = error_prefix(err, failed, "flow run %s", runs[i].id);
+		}
 	}
 	flow_runs_release(runs, changed);
 	return rc;
@@ -153,7 +155,8 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 		if (failed == 0 && count_too)
 			failed = look_for_deleted(worker, prefect, parked, count, &one);
 		if (failed != 0 && rc == 0)
-			rc = error_set(err, failed, "%s", one.text);
+			*err = one;
+		rc = failed != 0 && rc == 0 ? failed : rc;
 		if (failed == ERR_STOPPED)
 			break;
 	}
@@ -228,8 +231,7 @@ void *watch_thread(void *arg)
 	struct trouble trouble = {0};
 	int64_t wait = worker->settings->watch_ms;
 
-	while (prefect != NULL &&
-	       !(trouble.tries > 0 ? stop_wait_nudged(&worker->stop, wait) : stop_wait(&worker->stop, wait))) {
+	while (prefect != NULL && worker_rest(worker, &trouble, wait)) {
 		metrics_beat(&worker->metrics, SERVICE_WATCH);
 		size_t requests;
 		bool count_too = clock_mono_ms() >= next_count_ms;

@@ -120,6 +120,14 @@ void worker_contact(struct worker *worker)
 	stop_nudge(&worker->stop);
 }
 
+bool worker_rest(struct worker *worker, const struct trouble *trouble, int64_t ms)
+{
+	/* Who was asked to stay away for a while does so, whatever others hear. */
+	if (trouble->tries > 0 && !trouble->by_wish)
+		return !stop_wait_nudged(&worker->stop, ms);
+	return !stop_wait(&worker->stop, ms);
+}
+
 bool worker_retry(struct worker *worker, struct trouble *trouble, const char *what, const struct error *err)
 {
 	bool may_help = trouble_is_passing(err) || (trouble_is_doubtful(err) && trouble->doubtful < TROUBLE_DOUBTFUL_MAX);
@@ -127,5 +135,5 @@ bool worker_retry(struct worker *worker, struct trouble *trouble, const char *wh
 	if (!may_help || stop_asked(&worker->stop))
 		return false;
 	(void)worker_tell(worker, trouble, what, err->code, err);
-	return !stop_wait_nudged(&worker->stop, trouble_wait_ms(trouble, err));
+	return worker_rest(worker, trouble, trouble_wait_ms(trouble, err));
 }

@@ -69,6 +69,9 @@ bool worker_tell(struct worker *worker, struct trouble *trouble, const char *wha
  * every interval whatever happens. */
 void worker_contact(struct worker *worker);
 
+/* Waits; where there is @trouble, only until the server answers somebody. False where the worker is asked to stop. */
+bool worker_rest(struct worker *worker, const struct trouble *trouble, int64_t ms);
+
 /* Tells a failure and waits before the next try. False where trying again cannot help (an answer that makes no sense is
  * given some minutes), or where the worker is asked to stop. */
 bool worker_retry(struct worker *worker, struct trouble *trouble, const char *what, const struct error *err);
@@ -99,6 +102,9 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 void executor_start(struct worker *worker, const struct run *run);
 /* Puts this worker's marks on a run that it has taken: labels and infrastructure_pid, as Prefect's worker does. */
 int executor_sign(struct worker *worker, struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
+/* Is the run this process's? By its labels, or else by the latest taking; then the labels are set again. */
+int executor_owns(struct worker *worker, struct prefect *prefect, const struct flow_run *run, bool *ret_owns,
+                  struct error *err) MUST_CHECK;
 /* Joins the executors that have finished, or waits for @all of them. One thread at a time. */
 void executor_join(struct worker *worker, bool all);
 

@@ -182,6 +182,9 @@ int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limi
 	                      &answer, err, "/flow_runs/bulk_delete");
 	if (rc == ERR_INVALID)
 		*ret_max = refused_limit(refusal);
+	/* Prefect says in JSON that it has no such path. Anything else is somebody who answers in its place for a while. */
+	if (rc == ERR_NO_ROUTE && refusal == NULL)
+		return error_prefix(err, ERR_BUSY, "not Prefect's answer");
 	if (rc != 0)
 		return rc;
 

@@ -24,6 +24,9 @@
 #define SINGLE_PAGE 50
 /* A slice that does not become empty although every call succeeds is given this many passes. */
 #define PASSES_MAX 3
+/* Before each other chance for runs at which the server failed (HTTP 5xx): it may have had a bad moment. */
+static const int64_t chance_rests_ms[] = {2000, 10000};
+#define CHANCES (sizeof chance_rests_ms / sizeof chance_rests_ms[0])
 
 struct deletion {
 	struct flow_ctx *ctx;
@@ -40,6 +43,8 @@ struct deletion {
 	int64_t acknowledged;   /* deleted by this start of the body, by the server's answers */
 	json_t *failed_ids;     /* owned: refused runs, left out from then on */
 	int refusals_in_a_row;
+	bool server_failed;     /* among the refusals were some of HTTP 5xx */
+	size_t chances;         /* how often those were tried again */
 	int in_batch;           /* runs deleted in the current batch */
 	int64_t started_ms;
 	int64_t progress_ms;    /* when progress was last logged */
@@ -93,6 +98,7 @@ static void note_refused(struct deletion *d, const char *id, const struct error 
 	flow_log(d->ctx, LOG_LEVEL_WARNING, "flow run %s cannot be deleted, leaving it out: %s", id, err->text);
 	(void)json_array_append_new(d->failed_ids, json_string(id));
 	d->refusals_in_a_row++;
+	d->server_failed = d->server_failed || err->http_status >= 500;
 	flow_count_deletions(d->ctx, 0, 1);
 }
 
@@ -382,11 +388,11 @@ static void log_progress(struct deletion *d)
 	(void)flow_note_progress(d->ctx, d->begun - d->matched + d->acknowledged);
 }
 
-/* The pause between two batches, with a look at the run's own state at its end, and every second of a longer one. */
-static bool rest(struct deletion *d)
+/* A pause, with a look at the run's own state at its end, and every second of a longer one. */
+static bool rest(struct deletion *d, int64_t ms)
 {
-	int64_t until = clock_mono_ms() + d->pace.pause_ms;
-	int64_t left = d->pace.pause_ms;
+	int64_t until = clock_mono_ms() + ms;
+	int64_t left = ms;
 
 	do {
 		if (!flow_wait(d->ctx, left < CHECK_EVERY_MS ? left : CHECK_EVERY_MS) || !flow_may_go_on(d->ctx))
@@ -421,7 +427,7 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 		}
 		log_progress(d);
 		/* What comes after the last batch finds nothing, and needs no pause before it. */
-		if (!empty && d->acknowledged < d->matched && (!rest(d) || !keeps_turn(d)))
+		if (!empty && d->acknowledged < d->matched && (!rest(d, d->pace.pause_ms) || !keeps_turn(d)))
 			return false;
 	}
 	return true;
@@ -524,6 +530,20 @@ static void read_pace(struct flow_ctx *ctx, int batch_size, struct pace *ret_pac
 	pace_init(ret_pace, &settings);
 }
 
+/* Gives the runs that were left out another chance where the server failed at them; false where there is none left. */
+static bool another_chance(struct deletion *d)
+{
+	if (!d->server_failed || d->chances == CHANCES)
+		return false;
+	flow_log(d->ctx, LOG_LEVEL_INFO, "the server failed at %zu flow runs, trying them again", json_array_size(d->failed_ids));
+	if (!rest(d, chance_rests_ms[d->chances++]))
+		return true; /* the next step sees that the body has to stop */
+	(void)json_array_clear(d->failed_ids);
+	d->refusals_in_a_row = 0;
+	d->server_failed = false;
+	return true;
+}
+
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err)
 {
@@ -555,8 +575,11 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 				return error_set(err, ERR_STOPPED, "stopped");
 			return d.turn_lost ? error_set(err, ERR_BUSY, "it is another run's turn") : rc;
 		}
-		if (left <= (int64_t)json_array_size(failed_ids) || given_up(&d))
+		if (left > (int64_t)json_array_size(failed_ids) && !given_up(&d))
+			continue;
+		if (!another_chance(&d))
 			break;
+		pass = 0;
 	}
 	fill_result(&d, left, ret_result);
 	return 0;

@@ -154,7 +154,7 @@ static const struct {
 	{"after a lost answer", {{.trick = TRICK_CLOSE}, {.body = "{\"deleted\": []}"}}, 0, 0, 0, true},
 	{"no list", {{.body = "{\"deleted\": 2}"}}, ERR_DECODE, -7, 0, true},
 	{"no object", {{.body = "[]"}}, ERR_DECODE, -7, 0, true},
-	{"a page", {{.body = "<html>"}}, ERR_NO_ROUTE, -7, 0, true},
+	{"a page", {{.body = "<html>"}}, ERR_BUSY, -7, 0, true},
 	{"the limit is too large", {{.status = 422, .body = REFUSED("[\"body\", \"limit\"]", "{\"le\": 50}")}}, ERR_INVALID, -7, 50,
 	 false},
 	{"another field is refused", {{.status = 422, .body = REFUSED("[\"body\", \"flow_runs\"]", "{\"le\": 50}")}}, ERR_INVALID,
@@ -167,7 +167,8 @@ static const struct {
 	 ERR_INVALID, -7, 0, false},
 	{"422 without JSON", {{.status = 422, .body = "<html>"}}, ERR_INVALID, -7, 0, false},
 	{"this server does not have it", {{.status = 404, .body = "{\"detail\": \"Not Found\"}"}}, ERR_NO_ROUTE, -7, 0, false},
-	{"nor under this method", {{.status = 405}}, ERR_NO_ROUTE, -7, 0, false},
+	{"nor under this method", {{.status = 405, .body = "{\"detail\": \"Method Not Allowed\"}"}}, ERR_NO_ROUTE, -7, 0, false},
+	{"somebody else's 404", {{.status = 404, .body = "<html>"}}, ERR_BUSY, -7, 0, false},
 	{"not allowed", {{.status = 401}}, ERR_AUTH, -7, 0, false},
 };
 
