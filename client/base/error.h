@@ -32,7 +32,7 @@ enum err {
 struct error {
 	int code;        /* enum err */
 	int http_status; /* 0 where no HTTP answer was involved */
-	int64_t retry_after_ms; /* how long the server wants to be left alone; 0 where it does not say */
+	int64_t retry_after_ms; /* how long the server wishes to be left alone, 60 s at most; 0 where it did not say */
 	char text[1024]; /* one line, no full stop */
 };
 

@@ -14,7 +14,6 @@
 #define BACKOFF_MAX_MS 5000
 #define TRIES_OF_500 3
 #define TRIES_IN_TROUBLE 2 /* one for a database that is locked for a moment */
-#define RETRY_AFTER_MAX_S 60
 #define CONNECTION_LIFETIME_S 300L
 /* How long a request that is under way may go on after the process was asked to stop. */
 #define STOP_GRACE_MS 5000
@@ -234,24 +233,37 @@ enum http_retry http_retry_status(int status)
 	return HTTP_RETRY_NEVER;
 }
 
-/* The Date header as a time, 0 where there is none. */
-static time_us answer_date(CURL *curl)
+/* The header @name of the last answer, "" where there is none; borrowed until the next request. */
+static const char *answer_header(CURL *curl, const char *name)
 {
 	struct curl_header *header;
 
-	if (curl_easy_header(curl, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-		return 0;
-	time_t date = curl_getdate(header->value, NULL);
+	return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
+}
+
+/* A date as HTTP writes it, 0 where it is none. */
+static time_us read_date(const char *text)
+{
+	time_t date = curl_getdate(text, NULL);
+
 	return date > 0 ? (time_us)date * US_PER_SEC : 0;
 }
 
-/* The Retry-After header, as seconds or as a date. */
-static int64_t answer_retry_after_ms(CURL *curl)
+int64_t http_retry_after_ms(const char *value, time_us date)
 {
-	curl_off_t wished_s = 0;
+	const int64_t max_s = HTTP_RETRY_AFTER_MAX_MS / 1000;
+	const char *end = value + strspn(value, "0123456789");
+	int64_t seconds;
 
-	(void)curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wished_s);
-	return wished_s <= 0 ? 0 : wished_s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S * 1000 : (int64_t)wished_s * 1000;
+	if (end > value && *end == '\0') {
+		seconds = end - value > 9 ? max_s : strtol(value, NULL, 10);
+	} else {
+		time_us until = read_date(value);
+		seconds = until != 0 && date != 0 ? (until - date) / US_PER_SEC : 0;
+	}
+	if (seconds <= 0)
+		return 0;
+	return (seconds < max_s ? seconds : max_s) * 1000;
 }
 
 /* One try. On CURLE_OK @answer is filled. @again: not the first one. */
@@ -274,12 +286,13 @@ static CURLcode try_once(struct http *http, bool again, struct http_answer *answ
 		settings->observer(settings->observer_arg,
 		                   &(struct http_try){.status = (int)status, .took_us = took_us, .again = again});
 	answer->took_ms = took_us / 1000;
-	answer->retry_after_ms = answer_retry_after_ms(http->curl);
+	answer->retry_after_ms = 0;
 	if (rc != CURLE_OK)
 		return rc;
 
 	answer->status = (int)status;
-	answer->date = answer_date(http->curl);
+	answer->date = read_date(answer_header(http->curl, "Date"));
+	answer->retry_after_ms = http_retry_after_ms(answer_header(http->curl, "Retry-After"), answer->date);
 	return CURLE_OK;
 }
 

@@ -103,6 +103,12 @@ const struct http_effort *http_last_effort(const struct http *http);
 
 void http_answer_release(struct http_answer *answer);
 
+/* The Retry-After header @value of an answer whose Date header was @date (0: it had none), as a span of at most
+ * HTTP_RETRY_AFTER_MAX_MS. A date is compared with the server's own one, since our clock may be wrong, and is not
+ * understood without it. 0 for what is over, and for what is neither seconds nor a date. */
+#define HTTP_RETRY_AFTER_MAX_MS 60000
+int64_t http_retry_after_ms(const char *value, time_us date);
+
 /* How the table above classifies an HTTP status; for tests. */
 enum http_retry { HTTP_RETRY_NEVER, HTTP_RETRY_REPEATABLE, HTTP_RETRY_ALWAYS };
 enum http_retry http_retry_status(int status);

@@ -7,11 +7,12 @@
 
 static void sets_code_and_text(void)
 {
-	struct error err = {.http_status = 500};
+	struct error err = {.http_status = 500, .retry_after_ms = 1000};
 
 	CHECK_INT("code", error_set(&err, ERR_CONFLICT, "run '%s' is taken", "x\n\x1b[0m"), ERR_CONFLICT);
 	CHECK_INT("code", err.code, ERR_CONFLICT);
 	CHECK_INT("status", err.http_status, 0);
+	CHECK_INT("wish", err.retry_after_ms, 0);
 	CHECK_STR("control characters", err.text, "run 'x??[0m' is taken");
 	CHECK_INT("no memory", error_nomem(&err), ERR_NOMEM);
 	CHECK_STR("no memory", err.text, "out of memory");
@@ -27,6 +28,9 @@ static void puts_context_in_front(void)
 	(void)error_set(&err, ERR_DECODE, "not JSON");
 	CHECK_INT("code", error_prefix(&err, ERR_DECODE, "GET %s", "/x"), ERR_DECODE);
 	CHECK_STR("text", err.text, "GET /x: not JSON");
+	err.retry_after_ms = 1000;
+	(void)error_prefix(&err, ERR_BUSY, "later");
+	CHECK_INT("the wish stays", err.retry_after_ms, 1000);
 
 	memset(big, 'a', sizeof big - 1);
 	big[sizeof big - 1] = '\0';

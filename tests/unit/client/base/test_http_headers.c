@@ -165,6 +165,63 @@ static void reads_the_date(void)
 	}
 }
 
+static void reads_retry_after(void)
+{
+#define DATE "Mon, 01 Jan 2001 12:00:00 GMT"
+	static const struct {
+		const char *value;
+		const char *date;
+		int64_t ms;
+	} rows[] = {
+		{"1", "", 1000},
+		{"59", DATE, 59000},
+		{"60", DATE, 60000},
+		{"61", DATE, 60000},
+		{"999999999999999999999999", "", 60000},
+		{"0", DATE, 0},
+		/* a date counts from the server's own, which is far from ours */
+		{"Mon, 01 Jan 2001 12:00:30 GMT", DATE, 30000},
+		{"Monday, 01-Jan-01 12:00:30 GMT", DATE, 30000},
+		{"Mon, 01 Jan 2001 12:05:00 GMT", DATE, 60000},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", DATE, 60000},
+		{"Mon, 01 Jan 2001 12:00:00 GMT", DATE, 0},
+		{"Mon, 01 Jan 2001 11:59:00 GMT", DATE, 0},
+		{"Mon, 01 Jan 2001 12:00:30 GMT", "", 0},
+		/* neither */
+		{"", DATE, 0},
+		{"-5", DATE, 0},
+		{"1.5", DATE, 0},
+		{"20s", DATE, 0},
+		{"soon", DATE, 0},
+	};
+
+	EACH(row, rows)
+	{
+		time_us date = *row->date != '\0' ? INT64_C(978350400) * US_PER_SEC : 0;
+		struct text headers = {.max = 1000};
+		struct http_step step = {.method = "GET", .reply = {.status = 200}};
+		struct http_answer answer = {0};
+		struct error err;
+
+		CHECK_INT(row->value, http_retry_after_ms(row->value, date), row->ms);
+		if (*row->date != '\0')
+			text_addf(&headers, "Date: %s\r\n", row->date);
+		text_addf(&headers, "Retry-After: %s\r\n", row->value);
+		step.reply.headers = text_str(&headers);
+		struct http_server *server = http_server_script(&step, 1);
+		struct http_settings settings = api_settings(http_server_url(server));
+		struct http *http = http_new(&settings);
+		CHECK_RC(row->value, http_call(http, &(struct http_request){.method = "GET", .path = "/"}, &answer, NULL, &err), 0,
+		         &err);
+		CHECK_INT(row->value, answer.retry_after_ms, row->ms);
+		http_answer_release(&answer);
+		http_free(http);
+		(void)api_stop_server(server, row->value);
+		text_release(&headers);
+	}
+#undef DATE
+}
+
 /* One handle, one request after the other: nothing of the one before is left. */
 static void forgets_the_request_before(void)
 {
@@ -195,4 +252,5 @@ static void forgets_the_request_before(void)
 }
 
 UNIT_SUITE("client/base/http_headers", TEST(sends_secrets_but_never_tells), TEST(keeps_secrets_from_redirects),
-           TEST(sends_its_headers), TEST(reads_the_date), TEST(forgets_the_request_before))
+           TEST(sends_its_headers), TEST(reads_the_date), TEST(reads_retry_after),
+           TEST(forgets_the_request_before))

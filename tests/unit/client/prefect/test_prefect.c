@@ -75,6 +75,34 @@ static void turns_statuses_into_errors(void)
 	}
 }
 
+/* A wish that is beyond the budget is handed on, without a wait. */
+static void hands_on_the_wish(void)
+{
+	static const struct {
+		const char *name;
+		struct http_reply reply;
+		int64_t ms;
+	} rows[] = {
+		{"429 with seconds", {.status = 429, .headers = "Retry-After: 45\r\n"}, 45000},
+		{"503 with seconds", {.status = 503, .headers = "Retry-After: 3600\r\n"}, 60000},
+		{"503 with a date", {.status = 503, .headers = "Date: Mon, 01 Jan 2001 12:00:00 GMT\r\n"
+		                     "Retry-After: Mon, 01 Jan 2001 12:00:40 GMT\r\n"}, 40000},
+		{"409 without", {.status = 409}, 0},
+	};
+
+	EACH(row, rows)
+	{
+		struct http_step step = {.method = "GET", .reply = row->reply};
+		struct api api;
+		struct error err = {.retry_after_ms = 1};
+
+		api_open(&api, &step, 1);
+		CHECK(row->name, prefect_get(api.prefect, NULL, &err, "/x") != 0);
+		CHECK_INT(row->name, err.retry_after_ms, row->ms);
+		(void)api_close(&api, row->name);
+	}
+}
+
 /* However long the server's words are, the beginning of them is there. */
 static void cuts_long_words(void)
 {
@@ -322,6 +350,6 @@ static void makes_addresses(void)
 	free(escaped);
 }
 
-UNIT_SUITE("client/prefect/prefect", TEST(turns_statuses_into_errors), TEST(cuts_long_words), TEST(reads_answers),
-           TEST(says_what_to_look_at), TEST(hands_out_the_refusal), TEST(fetches_csrf_tokens), TEST(renews_csrf_tokens),
+UNIT_SUITE("client/prefect/prefect", TEST(turns_statuses_into_errors), TEST(hands_on_the_wish), TEST(cuts_long_words),
+           TEST(reads_answers), TEST(says_what_to_look_at), TEST(hands_out_the_refusal), TEST(fetches_csrf_tokens), TEST(renews_csrf_tokens),
            TEST(learns_the_servers_clock), TEST(makes_addresses))
