@@ -1,8 +1,10 @@
 /* The sync service: keeps the work pool and this worker known to the server. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/base/log.h"
 #include "worker/pool.h"
+#include "worker/skew.h"
 #include "worker/worker.h"
 
 /* Questions that expired while nobody watched are looked for in every so-manieth round: when a worker has become
@@ -52,6 +54,26 @@ static int sync_round(struct worker *worker, struct prefect *prefect, bool expir
 	return rc;
 }
 
+/* Everything here goes by the server's clock; this is for those who compare it with this machine's. */
+static void tell_skew(const struct worker *worker, struct skew *skew)
+{
+	int64_t ahead_us = atomic_load(&worker->clock.ahead_us);
+	char span[TIME_TEXT_SIZE];
+
+	switch (skew_note(skew, ahead_us)) {
+	case SKEW_CHANGED:
+		log_warning("this machine's clock is %s %s the server's; the worker goes by the server's, but set them right: "
+		            "the times of this log are not those of the UI", span_format(llabs(ahead_us) / 1000, span),
+		            ahead_us > 0 ? "behind" : "ahead of");
+		break;
+	case SKEW_AGREES:
+		log_info("this machine's clock and the server's agree again");
+		break;
+	case SKEW_NO_NEWS:
+		break;
+	}
+}
+
 void *sync_thread(void *arg)
 {
 	struct worker *worker = arg;
@@ -59,8 +81,10 @@ void *sync_thread(void *arg)
 	struct trouble trouble = {0};
 	int64_t wait = worker->settings->heartbeat_ms;
 	unsigned round = 0;
+	struct skew skew = {0};
 	struct error err;
 
+	tell_skew(worker, &skew);
 	/* A heartbeat that failed is tried again soon: three that are missing, and the server calls this worker OFFLINE. */
 	while (prefect != NULL && worker_rest(worker, &trouble, wait)) {
 		metrics_beat(&worker->metrics, SERVICE_SYNC);
@@ -68,6 +92,7 @@ void *sync_thread(void *arg)
 
 		(void)worker_tell(worker, &trouble, "sending heartbeats", rc, &err);
 		round += rc == 0;
+		tell_skew(worker, &skew);
 		wait = worker->settings->heartbeat_ms;
 		if (rc != 0 && trouble_wait_ms(&trouble, &err) < wait)
 			wait = trouble_wait_ms(&trouble, &err);

@@ -51,7 +51,9 @@ void prefect_free(struct prefect *prefect)
 
 time_us server_clock_now(const struct server_clock *clock)
 {
-	return clock_now_us() + atomic_load(&clock->ahead_us);
+	int64_t since_mono = atomic_load(&clock->since_mono_us);
+
+	return since_mono != 0 ? clock_mono_ms() * 1000 + since_mono : clock_now_us();
 }
 
 time_us prefect_now(const struct prefect *prefect)
@@ -65,8 +67,12 @@ static void learn_clock(struct server_clock *clock, time_us date)
 		return;
 
 	/* The header is cut to the second and may be a second old: its middle is one second later. */
-	int64_t ahead = date + US_PER_SEC - clock_now_us();
-	atomic_store(&clock->ahead_us, ahead > CLOCK_TOLERANCE_US || ahead < -CLOCK_TOLERANCE_US ? ahead : 0);
+	time_us now = clock_now_us();
+	int64_t ahead = date + US_PER_SEC - now;
+	if (ahead <= CLOCK_TOLERANCE_US && ahead >= -CLOCK_TOLERANCE_US)
+		ahead = 0; /* ours is finer then */
+	atomic_store(&clock->ahead_us, ahead);
+	atomic_store(&clock->since_mono_us, now + ahead - clock_mono_ms() * 1000);
 }
 
 const struct http_effort *prefect_last_effort(const struct prefect *prefect)

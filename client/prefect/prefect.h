@@ -15,9 +15,12 @@
 /* Pages of the API hold at most this many rows (PREFECT_SERVER_API_DEFAULT_LIMIT). */
 #define PREFECT_PAGE_MAX 200
 
-/* Server clock minus ours, learned from the Date header of every answer; 0 while both agree within
- * what the header can tell (it counts whole seconds, and the server renews it once a second). */
+/* The server's clock, learned from the Date header of every answer. Between two answers it goes on with our monotonic
+ * clock, so that a jump of this machine's time changes nothing. Zero-initialise; before the first answer it is ours. */
 struct server_clock {
+	_Atomic int64_t since_mono_us; /* server's time minus clock_mono_ms(); 0: nothing learned yet */
+	/* Server's time minus ours at the latest answer; 0 while both agree within what the header can tell (it counts
+	 * whole seconds, and the server renews it once a second). */
 	_Atomic int64_t ahead_us;
 };
 

@@ -304,8 +304,8 @@ static void learns_the_servers_clock(void)
 		{"within what the header can tell", 4, "Date: Sat, 21 Nov 2026 06:34:21 GMT\r\n", 0},
 		{"ours is behind", -3600, "Date: Sat, 21 Nov 2026 06:34:21 GMT\r\n", 3601 * US_PER_SEC},
 		{"ours is ahead", 3600, "Date: Sat, 21 Nov 2026 06:34:21 GMT\r\n", -3599 * US_PER_SEC},
-		{"no header keeps what is known", 0, "", 7},
-		{"an unreadable one too", 0, "Date: soon\r\n", 7},
+		{"no header", 0, "", 0},
+		{"an unreadable one", 3600, "Date: soon\r\n", 0},
 	};
 
 	EACH(row, rows)
@@ -315,13 +315,67 @@ static void learns_the_servers_clock(void)
 		struct error err;
 
 		api_open(&api, &step, 1);
-		atomic_store(&api.clock.ahead_us, 7);
 		unit_clock_ms = (1795242861 + row->ours_s) * 1000;
 		unit_clock_step_ms = 0;
-		clock_fake(NULL, unit_now_us);
+		clock_fake(unit_mono_ms, unit_now_us);
 		CHECK_RC(row->name, prefect_get(api.prefect, NULL, &err, "/x"), 0, &err);
+		CHECK_INT(row->name, atomic_load(&api.clock.ahead_us), row->ahead_us);
 		CHECK_INT(row->name, prefect_now(api.prefect), unit_clock_ms * 1000 + row->ahead_us);
 		CHECK_INT(row->name, server_clock_now(&api.clock), unit_clock_ms * 1000 + row->ahead_us);
+		clock_fake(NULL, NULL);
+		(void)api_close(&api, row->name);
+	}
+}
+
+static int64_t mono_ms;
+static time_us wall_us;
+
+static int64_t fake_mono_ms(void)
+{
+	return mono_ms;
+}
+
+static time_us fake_wall_us(void)
+{
+	return wall_us;
+}
+
+/* Between two answers our own time may jump: the server's goes on as before, and the next answer tells the difference. */
+static void outlasts_jumps_of_our_clock(void)
+{
+	static const struct {
+		const char *name;
+		int64_t jump_s;
+	} rows[] = {{"a day ahead", 86400}, {"a day back", -86400}, {"to 1970", -1795242861}};
+	const time_us server_us = INT64_C(1795242861) * US_PER_SEC;
+
+	EACH(row, rows)
+	{
+		static const struct http_step steps[] = {
+			{.method = "GET", .reply = {.headers = "Date: Sat, 21 Nov 2026 06:34:21 GMT\r\n"}},
+			{.method = "GET", .reply = {.headers = "Date: Sat, 21 Nov 2026 06:35:21 GMT\r\n"}},
+			{.method = "GET"},
+		};
+		struct api api;
+		struct error err;
+
+		api_open(&api, steps, COUNT_OF(steps));
+		mono_ms = 5000;
+		wall_us = server_us;
+		clock_fake(fake_mono_ms, fake_wall_us);
+		CHECK_RC(row->name, prefect_get(api.prefect, NULL, &err, "/x"), 0, &err);
+		mono_ms += 60000;
+		wall_us += (60 + row->jump_s) * US_PER_SEC;
+		CHECK_INT(row->name, prefect_now(api.prefect), server_us + 60 * US_PER_SEC);
+		CHECK_INT(row->name, atomic_load(&api.clock.ahead_us), 0);
+
+		CHECK_RC(row->name, prefect_get(api.prefect, NULL, &err, "/x"), 0, &err);
+		CHECK_INT(row->name, prefect_now(api.prefect), server_us + 61 * US_PER_SEC);
+		CHECK_INT(row->name, atomic_load(&api.clock.ahead_us), (1 - row->jump_s) * US_PER_SEC);
+
+		mono_ms += 1000;
+		CHECK_RC("no header", prefect_get(api.prefect, NULL, &err, "/x"), 0, &err);
+		CHECK_INT("no header keeps what is known", prefect_now(api.prefect), server_us + 62 * US_PER_SEC);
 		clock_fake(NULL, NULL);
 		(void)api_close(&api, row->name);
 	}
@@ -352,4 +406,4 @@ static void makes_addresses(void)
 
 UNIT_SUITE("client/prefect/prefect", TEST(turns_statuses_into_errors), TEST(hands_on_the_wish), TEST(cuts_long_words),
            TEST(reads_answers), TEST(says_what_to_look_at), TEST(hands_out_the_refusal), TEST(fetches_csrf_tokens), TEST(renews_csrf_tokens),
-           TEST(learns_the_servers_clock), TEST(makes_addresses))
+           TEST(learns_the_servers_clock), TEST(outlasts_jumps_of_our_clock), TEST(makes_addresses))
