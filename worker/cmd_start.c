@@ -25,7 +25,8 @@
 
 #define OUTRO                                                                                            \
 	"A first SIGTERM or SIGINT lets running deletions stop between two batches and leaves every run as\n" \
-	"the next start of this worker needs it; a second one ends at once.\n"
+	"the next start of this worker needs it; a second one ends at once. SIGHUP reads the configuration\n" \
+	"again.\n"
 
 /* How far back a new worker looks for questions that expired while no worker ran. */
 #define EXPIRED_AT_START_MS (INT64_C(7) * 24 * 60 * 60 * 1000)
@@ -147,12 +148,17 @@ static int start_services(struct worker *worker, struct service *services, size_
 	return 0;
 }
 
+/* A stop that takes longer than this ends at once: service managers kill after ten seconds or more. Requests end before
+ * (settings_http(), run_logs_http()); what cannot be ended is, for one, a name server that does not answer. */
+#define STOP_MAX_MS 9000
+
 /* What the signal thread waits for; SIGUSR1 is how this process tells it to end. */
 static void wanted_signals(sigset_t *ret_signals)
 {
 	(void)sigemptyset(ret_signals);
 	(void)sigaddset(ret_signals, SIGTERM);
 	(void)sigaddset(ret_signals, SIGINT);
+	(void)sigaddset(ret_signals, SIGHUP);
 	(void)sigaddset(ret_signals, SIGUSR1);
 }
 
@@ -160,6 +166,10 @@ static void wanted_signals(sigset_t *ret_signals)
 struct process {
 	struct worker *worker;
 	struct systemd systemd;
+	int argc; /* the flags of the start, for a reload */
+	char **argv;
+	bool has_terminal;
+	int64_t stopped_ms; /* when a signal asked for the stop, by clock_mono_ms(); 0: not yet; the signal thread's */
 };
 
 static void tell_systemd(struct process *process)
@@ -180,42 +190,62 @@ static void tell_systemd(struct process *process)
 	systemd_tick(&process->systemd, live, status);
 }
 
-/* Waits for a signal, and keeps systemd informed meanwhile. */
-static int next_signal(struct process *process, const sigset_t *signals)
+/* Waits for a signal, and keeps systemd informed meanwhile. 0 where the time to stop has run out. */
+static int next_signal(struct process *process)
 {
 	int64_t every_ms = systemd_every_ms(&process->systemd);
-	const struct timespec span = {.tv_sec = (time_t)(every_ms / 1000), .tv_nsec = (long)(every_ms % 1000) * 1000000};
-	int signal;
+	sigset_t signals;
+	int number;
 
+	wanted_signals(&signals);
 	do {
+		int64_t wait_ms = every_ms > 0 ? every_ms : STOP_MAX_MS;
 		if (every_ms > 0)
 			tell_systemd(process);
-		signal = sigtimedwait(signals, NULL, every_ms > 0 ? &span : NULL);
-	} while (signal < 0);
-	return signal;
+		if (process->stopped_ms != 0) {
+			int64_t left_ms = process->stopped_ms + STOP_MAX_MS - clock_mono_ms();
+			if (left_ms <= 0)
+				return 0;
+			wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
+		}
+		const struct timespec span = {.tv_sec = (time_t)(wait_ms / 1000), .tv_nsec = (long)(wait_ms % 1000) * 1000000};
+		number = sigtimedwait(&signals, NULL, &span);
+	} while (number < 0);
+	return number;
 }
 
-/* Takes the signals of the process: the first asks the worker to stop, the second ends it. */
+static void stop_worker(struct process *process)
+{
+	process->stopped_ms = clock_mono_ms();
+	log_info("stopping: no new runs; running ones stop at the next safe point, paused ones stay paused");
+	stop_ask(&process->worker->stop);
+	registry_wake(&process->worker->registry);
+	systemd_stopping(&process->systemd);
+}
+
+/* Takes the signals of the process: the first SIGTERM or SIGINT asks the worker to stop, the second ends it; SIGHUP reads
+ * the configuration again. */
 static void *signal_thread(void *arg)
 {
 	struct process *process = arg;
-	struct worker *worker = process->worker;
-	sigset_t signals;
-	bool told = false;
+	int number;
 
-	wanted_signals(&signals);
-	while (next_signal(process, &signals) != SIGUSR1) {
-		if (stop_asked(&worker->stop)) {
-			log_warning("second signal: ending at once");
+	while ((number = next_signal(process)) != SIGUSR1) {
+		/* A terminal that is closed sends it too, and takes its programs with it. */
+		bool hangup = number == SIGHUP && process->has_terminal && !isatty(STDERR_FILENO);
+
+		if (number == 0 || (number != SIGHUP && process->stopped_ms != 0)) {
+			log_warning("%s: ending at once", number == 0 ? "stopping takes too long" : "second signal");
 			_exit(EXIT_FAILED);
 		}
-		log_info("stopping: no new runs; running ones stop at the next safe point, paused ones stay paused");
-		stop_ask(&worker->stop);
-		registry_wake(&worker->registry);
-		systemd_stopping(&process->systemd);
-		told = true;
+		if (process->stopped_ms != 0)
+			continue;
+		if (number != SIGHUP || hangup)
+			stop_worker(process);
+		else
+			worker_reload(process->worker, process->argc, process->argv);
 	}
-	if (!told) /* it ends by itself */
+	if (process->stopped_ms == 0) /* it ends by itself */
 		systemd_stopping(&process->systemd);
 	return NULL;
 }
@@ -262,7 +292,8 @@ int command_start(int argc, char **argv)
 {
 	struct settings settings;
 	struct worker worker;
-	struct process process = {.worker = &worker};
+	struct process process = {
+		.worker = &worker, .argc = argc - 2, .argv = argv + 2, .has_terminal = isatty(STDERR_FILENO)};
 	struct health *health = NULL;
 	struct error err = {0};
 	bool help;

@@ -383,7 +383,7 @@ static void *executor_thread(void *arg)
 {
 	struct execution *e = arg;
 
-	e->prefect = prefect_new(&e->worker->http, &e->worker->clock);
+	e->prefect = prefect_new(&e->worker->http.executors, &e->worker->clock);
 	if (e->prefect != NULL)
 		execute(e);
 	else

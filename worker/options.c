@@ -1,6 +1,7 @@
 #include "worker/options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <libconfig.h>
 #include <math.h>
@@ -355,6 +356,90 @@ void options_release(const struct options *options)
 			*(json_t **)of = NULL;
 		}
 	}
+}
+
+/* --- values that change while they are in use ------------------------------------------------------------ */
+
+const char *option_name(const struct option *row)
+{
+	return row->file_key != NULL ? row->file_key : row->env != NULL ? row->env : row->flag;
+}
+
+/* The value as it would be written; NULL where there is none. The caller frees it. */
+static char *option_write(const struct option *row, const void *target)
+{
+	const void *at = (const char *)target + row->offset;
+	struct text text = {.max = 64 * 1024};
+
+	switch (row->kind) {
+	case OPTION_TEXT:
+		return text_dup(*(char *const *)at);
+	case OPTION_INTEGER:
+		text_addf(&text, "%" PRId64, *(const int64_t *)at);
+		break;
+	case OPTION_SECONDS:
+		text_addf(&text, "%g", (double)*(const int64_t *)at / 1000);
+		break;
+	case OPTION_SWITCH:
+		text_addf(&text, "%s", *(const bool *)at ? "true" : "false");
+		break;
+	case OPTION_LIST:
+		return json_dumps(*(json_t *const *)at, JSON_COMPACT);
+	case OPTION_LEVEL:
+		text_addf(&text, "%s", log_level_name((int)*(const int64_t *)at));
+		break;
+	}
+	return text_take(&text);
+}
+
+/* Gives the option of @row the value that it has @now. */
+static int keep(const struct options *options, const struct option *row, const void *now, struct error *err)
+{
+	const void *from = (const char *)now + row->offset;
+	void *to = member(options, row);
+	const char *text;
+
+	switch (row->kind) {
+	case OPTION_TEXT:
+		text = *(char *const *)from;
+		free(*(char **)to);
+		*(char **)to = text_dup(text);
+		return *(char **)to != NULL || text == NULL ? 0 : error_nomem(err);
+	case OPTION_LIST:
+		json_decref(*(json_t **)to);
+		*(json_t **)to = json_deep_copy(*(json_t *const *)from);
+		return *(json_t **)to != NULL ? 0 : error_nomem(err);
+	case OPTION_INTEGER:
+	case OPTION_SECONDS:
+	case OPTION_LEVEL:
+		*(int64_t *)to = *(const int64_t *)from;
+		return 0;
+	case OPTION_SWITCH:
+		*(bool *)to = *(const bool *)from;
+		return 0;
+	}
+	return 0;
+}
+
+int options_take_over(const struct options *options, const void *now, option_told *told, size_t *ret_changes,
+                      struct error *err)
+{
+	*ret_changes = 0;
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+		AUTO_FREE char *was = option_write(row, now);
+		AUTO_FREE char *is = option_write(row, options->target);
+		bool same = was == NULL || is == NULL ? was == is : strcmp(was, is) == 0;
+
+		if (same || !(row->commands & options->command))
+			continue;
+		++*ret_changes;
+		told(row, row->secret ? NULL : was, row->secret ? NULL : is, row->fixed);
+		int rc = row->fixed ? keep(options, row, now, err) : 0;
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
 }
 
 /* --- help -------------------------------------------------------------------------------------------- */

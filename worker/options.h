@@ -30,6 +30,7 @@ struct option {
 	double min, max;         /* of INTEGER and SECONDS */
 	bool secret;             /* its value is never shown */
 	bool required;
+	bool fixed;              /* a running worker keeps its value: see options_take_over() */
 	unsigned commands;       /* bits of the commands that have it */
 	const char *placeholder; /* of its value in the help */
 	const char *help;
@@ -47,6 +48,17 @@ struct options {
  * the option, where its value came from, and what would be right) or ERR_NOMEM. */
 int options_load(const struct options *options, size_t config_row, int argc, char **argv, bool *ret_help,
                  struct error *err) MUST_CHECK;
+
+/* For values that were loaded anew while those in @now are in use: in @options' target every fixed option gets the
+ * value that it has @now. @told is called for each option of the command that differs, with the values as they are
+ * written (NULL: none; a secret's value is never told); @kept: it is a fixed one. *ret_changes counts the
+ * calls. Returns 0 or ERR_NOMEM. */
+typedef void option_told(const struct option *row, const char *was, const char *is, bool kept);
+int options_take_over(const struct options *options, const void *now, option_told *told, size_t *ret_changes,
+                      struct error *err) MUST_CHECK;
+
+/* What an option is called in messages: its place in the file, or else its name in the environment. */
+const char *option_name(const struct option *row);
 
 /* Frees what the rows own in the target. */
 void options_release(const struct options *options);

@@ -83,11 +83,16 @@ void *poll_thread(void *arg)
 	struct prefect *prefect = worker_service_session(worker);
 	struct trouble trouble = {0};
 	struct error err;
+	const struct settings *settings = NULL;
 	int64_t next_poll_ms = 0;
 	bool polled = false;
 
 	while (prefect != NULL && !stop_asked(&worker->stop)) {
 		metrics_beat(&worker->metrics, SERVICE_POLL);
+		const struct settings *latest = worker->settings;
+		if (settings != latest) /* read again: maybe that is what the server was waiting for */
+			next_poll_ms = 0;
+		settings = latest;
 		if (clock_mono_ms() >= next_poll_ms && !(worker->settings->run_once && polled)) {
 			int rc = poll_once(worker, prefect, &err);
 			if (rc != ERR_STOPPED)

@@ -155,6 +155,14 @@ void registry_queue(struct registry *registry, const char *id, const char *behin
 	unlock(registry);
 }
 
+void registry_set_limit(struct registry *registry, size_t limit)
+{
+	lock(registry);
+	registry->limit = limit;
+	announce(registry);
+	unlock(registry);
+}
+
 void registry_resume(struct registry *registry, const char *id)
 {
 	registry_postpone(registry, id, /* ours= */ true, /* due= */ 0, /* trouble= */ NULL);

@@ -92,6 +92,9 @@ struct registry_figures {
 };
 void registry_measure(struct registry *registry, time_us now, struct registry_figures *ret_figures);
 
+/* More or fewer bodies at once from now on; those that run go on. */
+void registry_set_limit(struct registry *registry, size_t limit);
+
 /* Waits until something changed since it last returned, at most @ms. One thread. */
 void registry_wait(struct registry *registry, int64_t ms);
 /* Ends every registry_wait(). */

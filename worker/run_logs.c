@@ -10,8 +10,22 @@
 #include "client/prefect/run_log.h"
 
 #define LOGGER_NAME "prefect.flow_runs.janitor"
-#define LAST_BUDGET_MS 3000
+#define BUDGET_MS 3000
+/* Longer than a body may take to come to its end: its last line is to be sent too. */
+#define STOP_GRACE_MS 6500
 #define TROUBLE_WAIT_MS 5000
+
+struct http_settings run_logs_http(const struct http_settings *base)
+{
+	struct http_settings http = *base;
+
+	http.retry_budget_ms = BUDGET_MS;
+	if (http.request_timeout_ms > BUDGET_MS)
+		http.request_timeout_ms = BUDGET_MS;
+	http.stop_grace_ms = STOP_GRACE_MS;
+	http.tries_while_stopping = true;
+	return http;
+}
 
 void run_logs_init(struct run_logs *logs, const struct http_settings *http, struct server_clock *clock)
 {
@@ -150,16 +164,9 @@ static void wait_after_trouble(struct run_logs *logs)
 void *run_logs_thread(void *arg)
 {
 	struct run_logs *logs = arg;
-	struct http_settings http = *logs->http;
+	struct prefect *prefect = prefect_new(logs->http, logs->clock);
 	bool ending = false;
 	bool trouble = false;
-
-	/* Lines are also sent while the worker stops, but not for long. */
-	http.stop = NULL;
-	http.retry_budget_ms = LAST_BUDGET_MS;
-	if (http.request_timeout_ms > LAST_BUDGET_MS)
-		http.request_timeout_ms = LAST_BUDGET_MS;
-	struct prefect *prefect = prefect_new(&http, logs->clock);
 
 	for (;;) {
 		AUTO_JSON *batch = next_batch(logs, &ending);

@@ -29,6 +29,10 @@ struct run_logs {
 	bool ending;
 };
 
+/* How the logs' requests are made, beside those of @base: briefly, and also while the worker stops. */
+struct http_settings run_logs_http(const struct http_settings *base);
+
+/* @http and @clock are borrowed until run_logs_done(). */
 void run_logs_init(struct run_logs *logs, const struct http_settings *http, struct server_clock *clock);
 void run_logs_done(struct run_logs *logs);
 

@@ -15,10 +15,10 @@
 const struct option settings_options[] = {
 	/* worker */
 	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
-	 .kind = OPTION_TEXT, .offset = AT(pool), .required = true, .commands = BOTH, .placeholder = "NAME",
+	 .kind = OPTION_TEXT, .offset = AT(pool), .required = true, .fixed = true, .commands = BOTH, .placeholder = "NAME",
 	 .help = "work pool; created if it does not exist"},
 	{.flag = "name", .letter = 'n', .file_key = "worker.name", .kind = OPTION_TEXT, .offset = AT(worker_name),
-	 .commands = START, .placeholder = "NAME",
+	 .fixed = true, .commands = START, .placeholder = "NAME",
 	 .help = "name of this worker; a worker started again under its name takes up its runs [janitor-HOST]"},
 	{.flag = "work-queue", .letter = 'q', .file_key = "worker.work_queues", .kind = OPTION_LIST, .offset = AT(work_queues),
 	 .commands = START, .placeholder = "NAME", .help = "only runs of this work queue"},
@@ -31,13 +31,13 @@ const struct option settings_options[] = {
 	{.flag = "run-once", .kind = OPTION_SWITCH, .offset = AT(run_once), .commands = START, .placeholder = "",
 	 .help = "look for runs once, finish them (paused ones too), and end"},
 	{.flag = "with-healthcheck", .file_key = "worker.with_healthcheck", .kind = OPTION_SWITCH,
-	 .offset = AT(with_healthcheck), .commands = START, .placeholder = "",
+	 .offset = AT(with_healthcheck), .fixed = true, .commands = START, .placeholder = "",
 	 .help = "serve /health, /livez, /readyz and /metrics"},
 	{.env = "PREFECT_WORKER_WEBSERVER_HOST", .file_key = "worker.webserver_host", .kind = OPTION_TEXT,
-	 .offset = AT(webserver_host), .fallback = "127.0.0.1", .commands = START, .placeholder = "HOST",
+	 .offset = AT(webserver_host), .fallback = "127.0.0.1", .fixed = true, .commands = START, .placeholder = "HOST",
 	 .help = "address of --with-healthcheck"},
 	{.env = "PREFECT_WORKER_WEBSERVER_PORT", .file_key = "worker.webserver_port", .kind = OPTION_INTEGER,
-	 .offset = AT(webserver_port), .fallback = "8080", .min = 0, .max = 65535, .commands = START, .placeholder = "PORT",
+	 .offset = AT(webserver_port), .fallback = "8080", .min = 0, .max = 65535, .fixed = true, .commands = START, .placeholder = "PORT",
 	 .help = "its port; 0: any free one"},
 	{.env = "PREFECT_WORKER_QUERY_SECONDS", .file_key = "worker.query_seconds", .kind = OPTION_SECONDS,
 	 .offset = AT(query_ms), .fallback = "10", .min = 0.1, .max = 3600, .commands = START, .placeholder = "S",
@@ -74,7 +74,7 @@ const struct option settings_options[] = {
 	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = BOTH,
 	 .placeholder = "FILE", .help = "configuration file"},
 	{.env = "PREFECT_API_URL", .file_key = "api.url", .kind = OPTION_TEXT, .offset = AT(api_url),
-	 .fallback = "http://127.0.0.1:4200/api", .commands = BOTH, .placeholder = "URL", .help = "the server's API"},
+	 .fallback = "http://127.0.0.1:4200/api", .fixed = true, .commands = BOTH, .placeholder = "URL", .help = "the server's API"},
 	{.env = "PREFECT_API_KEY", .file_key = "api.key", .kind = OPTION_TEXT, .offset = AT(api_key), .secret = true,
 	 .commands = BOTH, .placeholder = "KEY", .help = "API key (Bearer)"},
 	{.env = "PREFECT_API_AUTH_STRING", .file_key = "api.auth_string", .kind = OPTION_TEXT, .offset = AT(auth_string),
@@ -192,6 +192,14 @@ int settings_load(unsigned command, int argc, char **argv, struct settings *ret_
 	return 0;
 }
 
+int settings_take_over(struct settings *fresh, const struct settings *now, option_told *told, size_t *ret_changes,
+                       struct error *err)
+{
+	struct options options = table(fresh, COMMAND_START);
+
+	return options_take_over(&options, now, told, ret_changes, err);
+}
+
 void settings_release(struct settings *settings)
 {
 	struct options options = table(settings, 0);
@@ -214,5 +222,6 @@ struct http_settings settings_http(const struct settings *settings, struct stop 
 		.request_timeout_ms = settings->request_timeout_ms,
 		.retry_budget_ms = 10000,
 		.stop = stop,
+		.stop_grace_ms = 5000,
 	};
 }

@@ -64,6 +64,10 @@ extern const size_t settings_option_count;
  * and the defaults. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
                   struct error *err) MUST_CHECK;
+
+/* Makes @fresh fit for a worker that runs by @now: what is fixed stays as it is there, see options_take_over(). */
+int settings_take_over(struct settings *fresh, const struct settings *now, option_told *told, size_t *ret_changes,
+                       struct error *err) MUST_CHECK;
 void settings_release(struct settings *settings);
 
 /* What the client needs of them; borrows from @settings. */

@@ -10,22 +10,28 @@
 /* The services' requests are small: one that hangs for so long is better made again. */
 #define SERVICE_TIMEOUT_MS 20000
 
+void worker_http_init(struct worker *worker, const struct settings *settings, struct worker_http *http)
+{
+	http->executors = settings_http(settings, &worker->stop);
+	http->executors.observer = metrics_count_try;
+	http->executors.observer_arg = &worker->metrics;
+	http->logs = run_logs_http(&http->executors);
+	http->services = http->executors;
+	http->services.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
+	http->services.few_tries = true;
+	if (http->services.request_timeout_ms > SERVICE_TIMEOUT_MS)
+		http->services.request_timeout_ms = SERVICE_TIMEOUT_MS;
+}
+
 void worker_init(struct worker *worker, const struct settings *settings)
 {
 	memset(worker, 0, sizeof *worker);
-	worker->settings = settings;
+	atomic_store(&worker->settings, settings);
 	uuid_make(worker->instance);
 	stop_init(&worker->stop);
-	worker->http = settings_http(settings, &worker->stop);
-	worker->http.observer = metrics_count_try;
-	worker->http.observer_arg = &worker->metrics;
-	worker->service_http = worker->http;
-	worker->service_http.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
-	worker->service_http.few_tries = true;
-	if (worker->service_http.request_timeout_ms > SERVICE_TIMEOUT_MS)
-		worker->service_http.request_timeout_ms = SERVICE_TIMEOUT_MS;
+	worker_http_init(worker, settings, &worker->http);
 	registry_init(&worker->registry, (size_t)settings->limit);
-	run_logs_init(&worker->logs, &worker->http, &worker->clock);
+	run_logs_init(&worker->logs, &worker->http.logs, &worker->clock);
 	worker->logs.metrics = &worker->metrics;
 	(void)pthread_mutex_init(&worker->lock, NULL);
 }
@@ -34,13 +40,14 @@ void worker_done(struct worker *worker)
 {
 	run_logs_done(&worker->logs);
 	registry_done(&worker->registry);
+	worker_reload_done(worker);
 	stop_done(&worker->stop);
 	(void)pthread_mutex_destroy(&worker->lock);
 }
 
 struct prefect *worker_service_session(struct worker *worker)
 {
-	return prefect_new(&worker->service_http, &worker->clock);
+	return prefect_new(&worker->http.services, &worker->clock);
 }
 
 struct owner worker_owner(const struct worker *worker)
@@ -123,9 +130,7 @@ void worker_contact(struct worker *worker)
 bool worker_rest(struct worker *worker, const struct trouble *trouble, int64_t ms)
 {
 	/* Who was asked to stay away for a while does so, whatever others hear. */
-	if (trouble->tries > 0 && !trouble->by_wish)
-		return !stop_wait_nudged(&worker->stop, ms);
-	return !stop_wait(&worker->stop, ms);
+	return !(trouble->by_wish ? stop_wait(&worker->stop, ms) : stop_wait_nudged(&worker->stop, ms));
 }
 
 bool worker_retry(struct worker *worker, struct trouble *trouble, const char *what, const struct error *err)

@@ -25,10 +25,17 @@
 
 #define KNOWN_FLOWS_MAX 64
 
+/* How requests are made, by one set of settings. */
+struct worker_http {
+	struct http_settings executors;
+	struct http_settings services; /* which try again by themselves */
+	struct http_settings logs;
+};
+
 struct worker {
-	const struct settings *settings; /* read-only */
-	struct http_settings http;       /* read-only: of the executors */
-	struct http_settings service_http; /* read-only: of the services, which try again by themselves */
+	_Atomic(const struct settings *) settings; /* the latest; what it points to stays as it is until the end: reload.c */
+	struct worker_http http;         /* those of the start, which sessions are made with: they find the latest */
+	struct reloaded *reloaded;       /* the signal thread's: settings that came later, the latest first */
 	char name[OWNER_NAME_SIZE];                  /* read-only once started */
 	char instance[UUID_SIZE];        /* read-only: of this process */
 	struct server_clock clock;       /* atomic */
@@ -50,6 +57,15 @@ struct worker {
 void worker_init(struct worker *worker, const struct settings *settings);
 void worker_done(struct worker *worker);
 
+/* Fills @http, which borrows from @worker and @settings. */
+void worker_http_init(struct worker *worker, const struct settings *settings, struct worker_http *http);
+
+/* Reads the configuration again, with the flags @argv of the start, and takes over what can change while the worker
+ * runs; says what differs. Where something is wrong with it nothing changes. The signal thread's. */
+void worker_reload(struct worker *worker, int argc, char **argv);
+/* Frees what the reloads have left; for worker_done(). */
+void worker_reload_done(struct worker *worker);
+
 /* A session for the calling service thread; NULL without memory. */
 struct prefect *worker_service_session(struct worker *worker);
 
@@ -69,7 +85,8 @@ bool worker_tell(struct worker *worker, struct trouble *trouble, const char *wha
  * every interval whatever happens. */
 void worker_contact(struct worker *worker);
 
-/* Waits; where there is @trouble, only until the server answers somebody. False where the worker is asked to stop. */
+/* Waits for the next round or try: less where the server answers somebody again, or the settings change. False where the
+ * worker is asked to stop. */
 bool worker_rest(struct worker *worker, const struct trouble *trouble, int64_t ms);
 
 /* Tells a failure and waits before the next try. False where trying again cannot help (an answer that makes no sense is

@@ -15,8 +15,6 @@
 #define TRIES_OF_500 3
 #define TRIES_IN_TROUBLE 2 /* one for a database that is locked for a moment */
 #define CONNECTION_LIFETIME_S 300L
-/* How long a request that is under way may go on after the process was asked to stop. */
-#define STOP_GRACE_MS 5000
 
 /* Debian 12's libcurl; later ones call it by another name. */
 #define USER_AGENT "prefect-janitor/" JANITOR_VERSION
@@ -24,6 +22,7 @@
 struct http {
 	const struct http_settings *settings;
 	CURL *curl;
+	struct curl_slist *set;     /* headers that http_set_header() has added */
 	struct curl_slist *headers; /* what every request sends */
 	struct text body;           /* of the try under way */
 	struct text url;
@@ -55,13 +54,18 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 	return http->body.failed ? 0 : size * count;
 }
 
+static bool grace_is_over(const struct http *http)
+{
+	return stop_asked_ago_ms(http->settings->stop) > http->settings->stop_grace_ms;
+}
+
 /* libcurl calls this about once a second: a transfer that hangs must not hold up the end of the process. */
 static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
 	struct http *http = arg;
 
 	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
-	return stop_asked_ago_ms(http->settings->stop) > STOP_GRACE_MS;
+	return grace_is_over(http);
 }
 
 /* libcurl sends a request again by itself when a kept connection ends without an answer, and does not say so. But the
@@ -74,42 +78,64 @@ static int on_send(void *arg, char *conn_primary_ip, char *conn_local_ip, int co
 	return http->sent++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
-static bool add_header(struct curl_slist **list, const char *name, const char *value)
+static bool append(struct curl_slist **list, const char *line)
 {
-	struct text line = {.max = 64 * 1024};
-	struct curl_slist *longer = NULL;
+	struct curl_slist *longer = curl_slist_append(*list, line);
 
-	text_addf(&line, "%s: %s", name, value);
-	if (!line.failed)
-		longer = curl_slist_append(*list, text_str(&line));
-	text_release(&line);
 	if (longer == NULL)
 		return false;
 	*list = longer;
 	return true;
 }
 
-static bool add_default_headers(struct http *http)
+static bool add_header(struct curl_slist **list, const char *name, const char *value)
 {
+	AUTO_TEXT line = {.max = 64 * 1024};
+
+	text_addf(&line, "%s: %s", name, value);
+	return !line.failed && append(list, text_str(&line));
+}
+
+static bool is_header(const char *line, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncasecmp(line, name, len) == 0 && line[len] == ':';
+}
+
+static bool has_header(const struct curl_slist *list, const char *name)
+{
+	while (list != NULL && !is_header(list->data, name))
+		list = list->next;
+	return list != NULL;
+}
+
+/* Everything that a request sends: what was set for the session goes before the settings' own, and those before ours. */
+static bool list_headers(const struct http_settings *settings, const struct curl_slist *set, struct curl_slist **list)
+{
+	static const char *const ours[][2] = {
+		{"Content-Type", "application/json"},
+		{"Accept", "application/json"},
+		{"Expect", ""}, /* libcurl would wait for "100 Continue" before it sends a larger body */
+	};
 	const char *name;
 	json_t *value;
 
-	if (!add_header(&http->headers, "Content-Type", "application/json") ||
-	    !add_header(&http->headers, "Accept", "application/json") ||
-	    /* libcurl would wait for "100 Continue" before it sends a larger body. */
-	    !add_header(&http->headers, "Expect", ""))
-		return false;
-	json_object_foreach((json_t *)(uintptr_t)http->settings->headers, name, value)
-		if (!add_header(&http->headers, name, json_string_value(value)))
+	for (; set != NULL; set = set->next)
+		if (!append(list, set->data))
+			return false;
+	json_object_foreach((json_t *)(uintptr_t)settings->headers, name, value)
+		if (!has_header(*list, name) && !add_header(list, name, json_string_value(value)))
+			return false;
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		if (!has_header(*list, ours[i][0]) && !add_header(list, ours[i][0], ours[i][1]))
 			return false;
 	return true;
 }
 
 /* Options that hold for every request of this handle. */
-static bool set_options(struct http *http)
+static bool set_options(struct http *http, CURL *curl, const struct http_settings *s)
 {
-	const struct http_settings *s = http->settings;
-	CURL *curl = http->curl;
 	CURLcode rc = CURLE_OK;
 
 #define SET(option, value) rc = rc != CURLE_OK ? rc : curl_easy_setopt(curl, option, value)
@@ -145,17 +171,44 @@ static bool set_options(struct http *http)
 	return rc == CURLE_OK;
 }
 
+static const struct http_settings *newest(const struct http_settings *settings)
+{
+	const struct http_settings *newer;
+
+	while ((newer = atomic_load(&settings->newer)) != NULL)
+		settings = newer;
+	return settings;
+}
+
+/* Goes over to @settings, with a handle of their own: credentials, connections and authorities of the former ones are
+ * gone with theirs. False without memory; then everything is as before. */
+static bool use_settings(struct http *http, const struct http_settings *settings)
+{
+	struct curl_slist *headers = NULL;
+	CURL *curl = curl_easy_init();
+
+	if (curl == NULL || !set_options(http, curl, settings) || !list_headers(settings, http->set, &headers)) {
+		curl_easy_cleanup(curl);
+		curl_slist_free_all(headers);
+		return false;
+	}
+	curl_easy_cleanup(http->curl);
+	curl_slist_free_all(http->headers);
+	http->settings = settings;
+	http->curl = curl;
+	http->headers = headers;
+	return true;
+}
+
 struct http *http_new(const struct http_settings *settings)
 {
 	struct http *http = calloc(1, sizeof *http);
 
 	if (http == NULL)
 		return NULL;
-	http->settings = settings;
 	http->body.max = HTTP_ANSWER_MAX;
 	http->url.max = 64 * 1024;
-	http->curl = curl_easy_init();
-	if (http->curl == NULL || !add_default_headers(http) || !set_options(http)) {
+	if (!use_settings(http, newest(settings))) {
 		http_free(http);
 		return NULL;
 	}
@@ -168,6 +221,7 @@ void http_free(struct http *http)
 		return;
 	curl_easy_cleanup(http->curl);
 	curl_slist_free_all(http->headers);
+	curl_slist_free_all(http->set);
 	text_release(&http->body);
 	text_release(&http->url);
 	free(http);
@@ -175,24 +229,21 @@ void http_free(struct http *http)
 
 int http_set_header(struct http *http, const char *name, const char *value, struct error *err)
 {
-	struct curl_slist *list = NULL;
-	size_t len = strlen(name);
-	bool ok = add_header(&list, name, value);
+	struct curl_slist *headers = NULL;
+	struct curl_slist *set = NULL;
+	bool ok = add_header(&set, name, value);
 
-	for (const struct curl_slist *old = http->headers; ok && old != NULL; old = old->next) {
-		if (strncasecmp(old->data, name, len) == 0 && old->data[len] == ':')
-			continue;
-		struct curl_slist *longer = curl_slist_append(list, old->data);
-		ok = longer != NULL;
-		if (ok)
-			list = longer;
-	}
-	if (!ok) {
-		curl_slist_free_all(list);
+	for (const struct curl_slist *old = http->set; ok && old != NULL; old = old->next)
+		ok = is_header(old->data, name) || append(&set, old->data);
+	if (!ok || !list_headers(http->settings, set, &headers)) {
+		curl_slist_free_all(set);
+		curl_slist_free_all(headers);
 		return error_nomem(err);
 	}
+	curl_slist_free_all(http->set);
 	curl_slist_free_all(http->headers);
-	http->headers = list;
+	http->set = set;
+	http->headers = headers;
 	return 0;
 }
 
@@ -335,6 +386,15 @@ const struct http_effort *http_last_effort(const struct http *http)
 	return &http->effort;
 }
 
+/* True where the process has to stop instead. */
+static bool wait_for_next_try(struct http *http, int64_t ms)
+{
+	if (!http->settings->tries_while_stopping)
+		return stop_wait(http->settings->stop, ms);
+	(void)stop_wait(NULL, ms);
+	return grace_is_over(http);
+}
+
 /* Repeats the prepared request as the table allows. */
 static int try_often(struct http *http, const struct http_request *request, struct http_answer *answer,
                      bool *ret_ambiguous, struct error *err)
@@ -358,6 +418,8 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		bool lost = rc != CURLE_OK || answer->status >= 500;
 		if (retry == HTTP_RETRY_REPEATABLE && lost)
 			*ret_ambiguous = true;
+		if (rc == CURLE_ABORTED_BY_CALLBACK && grace_is_over(http))
+			return error_set(err, ERR_STOPPED, "shutting down");
 
 		int64_t wait = next_wait_ms(answer, tries);
 		bool again = retry == HTTP_RETRY_ALWAYS || (retry == HTTP_RETRY_REPEATABLE && request->repeatable);
@@ -368,7 +430,7 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		http->in_trouble = retry != HTTP_RETRY_NEVER;
 		if (!again)
 			return rc == CURLE_OK ? 0 : transport_error(http, rc, tries, err);
-		if (stop_wait(http->settings->stop, wait))
+		if (wait_for_next_try(http, wait))
 			return error_set(err, ERR_STOPPED, "shutting down");
 	}
 }
@@ -398,10 +460,13 @@ static int prepare(struct http *http, const struct http_request *request, const 
 int http_call(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
               bool *ret_ambiguous, struct error *err)
 {
+	const struct http_settings *latest = newest(http->settings);
 	struct http_answer answer = {0};
 	bool ambiguous = false;
 	AUTO_FREE char *body = NULL;
 
+	if (latest != http->settings && !use_settings(http, latest))
+		return error_nomem(err);
 	if (request->body != NULL) {
 		body = json_dumps(request->body, JSON_COMPACT | JSON_ENCODE_ANY);
 		if (body == NULL)

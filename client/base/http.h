@@ -11,11 +11,13 @@
  *
  * Lifetime: http_init() once in main before the first thread; one `struct http` per thread and
  * settings that outlive it. A connection is dropped after five minutes, so that a changed certificate
- * is noticed. Thread rule: a struct http belongs to one thread; http_settings are only read. */
+ * is noticed. Thread rule: a struct http belongs to one thread; http_settings are only read, but for `newer`, which
+ * any thread may set, once. */
 #ifndef BASE_HTTP_H
 #define BASE_HTTP_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,9 +48,13 @@ struct http_settings {
 	int64_t request_timeout_ms;  /* one try, from connecting to the last byte */
 	int64_t retry_budget_ms;     /* all tries of one request together */
 	bool few_tries;              /* after a request that failed: two tries each, until one is answered */
-	struct stop *stop;           /* ends the waits between tries; NULL for none */
+	struct stop *stop;           /* NULL for none. Once it is asked for: */
+	int64_t stop_grace_ms;       /* - a request that is under way may go on for so long */
+	bool tries_while_stopping;   /* - and is tried again meanwhile; else the waits between tries end at once */
 	http_observer *observer;     /* NULL for none */
 	void *observer_arg;          /* borrowed */
+	/* NULL, or settings that replace these for good: every session takes them over before its next request. */
+	_Atomic(const struct http_settings *) newer;
 };
 
 struct http_request {
@@ -83,7 +89,7 @@ struct http;
 int http_init(struct error *err) MUST_CHECK;
 void http_cleanup(void);
 
-/* @settings is borrowed until http_free(). Returns NULL without memory. */
+/* @settings, and all that replace them, are borrowed until http_free(). Returns NULL without memory. */
 struct http *http_new(const struct http_settings *settings);
 void http_free(struct http *http);
 

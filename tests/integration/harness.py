@@ -305,6 +305,7 @@ class Worker:
     """`prefect-janitor start` in the background, at a test's pace."""
 
     def __init__(self, url, folder, pool, *arguments, name=None, **settings):
+        """Without a pool it comes from elsewhere than the command line."""
         self.name = name or unique("worker")
         self.log = Path(folder) / f"{self.name}.log"
         defaults = {
@@ -316,7 +317,7 @@ class Worker:
         }
         with open(self.log, "a") as log:  # a worker that is started again goes on with its log
             self.process = subprocess.Popen(
-                [PROGRAM, "start", "--pool", pool, "--name", self.name, *map(str, arguments)],
+                [PROGRAM, "start", *(["--pool", pool] if pool else []), "--name", self.name, *map(str, arguments)],
                 env=environment(**(defaults | settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def output(self):

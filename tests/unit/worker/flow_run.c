@@ -17,7 +17,7 @@ void unit_flow_open(struct unit_flow *flow, struct http_server *server, const ch
 	worker_init(&flow->worker, &flow->settings);
 	(void)snprintf(flow->worker.name, sizeof flow->worker.name, "me");
 	(void)snprintf(flow->worker.instance, sizeof flow->worker.instance, OWN_INSTANCE);
-	flow->prefect = prefect_new(&flow->worker.http, &flow->worker.clock);
+	flow->prefect = prefect_new(&flow->worker.http.executors, &flow->worker.clock);
 	if (flow_run_decode(json, &decoded, &err) != 0 || flow->prefect == NULL)
 		abort();
 	flow->ctx = flow_ctx_new(&flow->worker, flow->prefect, &decoded, NULL, NULL, question != NULL ? question : &first);

@@ -98,6 +98,13 @@ static void keeps_the_limit(void)
 	CHECK_INT("nothing is due", take(&registry, 9, &next), -1);
 	CHECK_INT("nothing is due", next, INT64_MAX);
 	CHECK_INT("active", registry_active(&registry), 1);
+
+	CHECK("add", registry_add(&registry, id_of(4, id), RUN_DUE, false, 0) && registry_add(&registry, id_of(5, id), RUN_DUE, false, 1));
+	registry_set_limit(&registry, 1);
+	CHECK_INT("none more", take(&registry, 9, NULL), -1);
+	CHECK_INT("the one that runs goes on", registry_active(&registry), 1);
+	registry_set_limit(&registry, 3);
+	CHECK("two more", take(&registry, 9, NULL) == 4 && take(&registry, 9, NULL) == 5);
 	registry_done(&registry);
 }
 

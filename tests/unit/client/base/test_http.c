@@ -200,6 +200,22 @@ static struct http_reply ask_to_stop(void *stop, const struct http_seen *seen)
 	return (struct http_reply){.status = 503, .headers = "Retry-After: 20\r\n"};
 }
 
+struct stopping_server {
+	struct stop *stop;
+	size_t requests;
+	struct http_reply second;
+};
+
+/* 503 and the stop, then the other answer. */
+static struct http_reply stop_then_answer(void *arg, const struct http_seen *seen)
+{
+	struct stopping_server *server = arg;
+
+	(void)seen;
+	stop_ask(server->stop);
+	return server->requests++ == 0 ? (struct http_reply){.status = 503} : server->second;
+}
+
 static void a_stop_ends_the_waits(void)
 {
 	struct stop stop;
@@ -263,6 +279,51 @@ static void tells_its_observer(void)
 	(void)api_stop_server(server, "observer");
 }
 
+/* The stop is asked for while a request is under way. */
+static void ends_in_time(void)
+{
+	static const struct {
+		const char *name;
+		int64_t grace_ms;
+		bool tries_on;
+		enum http_trick trick; /* of the second answer */
+		int rc;
+		size_t requests;
+	} rows[] = {
+		{"between two tries", 30000, false, TRICK_NONE, ERR_STOPPED, 1},
+		{"between two tries, and on", 30000, true, TRICK_NONE, 0, 2},
+		{"in a try that hangs", 1, true, TRICK_STALL, ERR_STOPPED, 2},
+	};
+
+	EACH(row, rows)
+	{
+		struct stop stop;
+		stop_init(&stop);
+		struct stopping_server script = {.stop = &stop, .second = {.trick = row->trick}};
+		struct http_server *server = http_server_handle(stop_then_answer, &script);
+		struct http_settings settings = api_settings(http_server_url(server));
+		settings.stop = &stop;
+		settings.stop_grace_ms = row->grace_ms;
+		settings.tries_while_stopping = row->tries_on;
+		struct http *http = http_new(&settings);
+		struct http_answer answer = {0};
+		struct error err;
+		bool ambiguous = false;
+
+		/* In the last row the very first try is the one that hangs. */
+		if (row->trick == TRICK_STALL)
+			script.requests = 1;
+		CHECK_RC(row->name, http_call(http, &(struct http_request){.method = "GET", .path = "/"}, &answer, &ambiguous, &err),
+		         row->rc, &err);
+		CHECK_INT(row->name, ambiguous, row->trick == TRICK_STALL);
+		http_answer_release(&answer);
+		http_free(http);
+		(void)api_stop_server(server, row->name);
+		CHECK_INT(row->name, script.requests, row->requests);
+		stop_done(&stop);
+	}
+}
+
 static void refuses_other_schemes(void)
 {
 	static const char *const rows[] = {"file:///etc/passwd?", "ftp://127.0.0.1", "gopher://127.0.0.1", "not an address"};
@@ -282,5 +343,5 @@ static void refuses_other_schemes(void)
 }
 
 UNIT_SUITE("client/base/http", TEST(answers_as_the_table_says), TEST(fails_as_the_table_says), TEST(classifies_statuses),
-           TEST(tries_again_where_nobody_listens), TEST(a_stop_ends_the_waits), TEST(tells_its_observer),
+           TEST(tries_again_where_nobody_listens), TEST(a_stop_ends_the_waits), TEST(ends_in_time), TEST(tells_its_observer),
            TEST(refuses_other_schemes))

@@ -134,6 +134,42 @@ static void sends_its_headers(void)
 	(void)api_stop_server(server, "headers");
 }
 
+/* A session goes over to newer settings before its next request, with everything that was set for itself. */
+static void takes_over_newer_settings(void)
+{
+	struct http_server *server = http_server_handle(tell_headers, NULL);
+	AUTO_JSON *headers = json_pack("{s:s, s:s}", "X-Team", "ops", "x-token", "not this");
+	struct http_settings first = api_settings(http_server_url(server));
+	struct http_settings second = first;
+	struct http_settings third = first;
+	first.bearer = BEARER;
+	second.basic = BASIC;
+	second.headers = headers;
+	struct http *http = http_new(&first);
+	struct error err;
+
+	CHECK_RC("set", http_set_header(http, "X-Token", "one", &err), 0, &err);
+	call_and_check_header(http, NULL, "Authorization", "Bearer " BEARER);
+	atomic_store(&first.newer, &second);
+	call_and_check_header(http, NULL, "Authorization", "Basic YWRtaW46dG9wc2VjcmV0d29yZA==");
+	call_and_check_header(http, NULL, "X-Team", "ops");
+	call_and_check_header(http, NULL, "X-Token", "one");
+	call_and_check_absence(http, "not this");
+	call_and_check_header(http, NULL, "Content-Type", "application/json");
+	atomic_store(&second.newer, &third);
+	call_and_check_header(http, NULL, "Authorization", "");
+	call_and_check_absence(http, "ops");
+	call_and_check_header(http, NULL, "X-Token", "one");
+	http_free(http);
+
+	first.newer = &second;
+	second.newer = NULL;
+	http = http_new(&first);
+	call_and_check_header(http, NULL, "X-Team", "ops");
+	http_free(http);
+	(void)api_stop_server(server, "newer");
+}
+
 static void reads_the_date(void)
 {
 	static const struct {
@@ -252,5 +288,5 @@ static void forgets_the_request_before(void)
 }
 
 UNIT_SUITE("client/base/http_headers", TEST(sends_secrets_but_never_tells), TEST(keeps_secrets_from_redirects),
-           TEST(sends_its_headers), TEST(reads_the_date), TEST(reads_retry_after),
+           TEST(sends_its_headers), TEST(takes_over_newer_settings), TEST(reads_the_date), TEST(reads_retry_after),
            TEST(forgets_the_request_before))
