@@ -48,6 +48,7 @@ def start(worker, idle, config, *arguments, **settings):
     return config.one
 
 
+@pytest.mark.threads
 def test_the_log_level(idle, worker, config):
     config.write(logging={"level": '"INFO"'})
     one = start(worker, idle, config)
