@@ -92,7 +92,7 @@ int worker_find_flow(struct worker *worker, struct prefect *prefect, const char 
 		return rc;
 	*ret_spec = flow_find(flow.name);
 	if (*ret_spec == NULL)
-		log_warning("leaving alone the runs of flow '%s': this worker does not know it; a Python worker on another work "
+		log_warning("leaving alone the runs of flow '%.200s': this worker does not know it; a Python worker on another work "
 		            "pool can run it", flow.name);
 	remember_flow(worker, flow_id, *ret_spec);
 	flow_release(&flow);

@@ -34,11 +34,56 @@ static json_t *read_large_integers(const char *data, size_t len, json_error_t *p
 	return json != NULL ? restore_integers(json) : NULL;
 }
 
+/* Walks @data, and copies what lies within JSON_DEPTH_MAX levels to @out, with null for each value below them; @out NULL:
+ * only looks. Returns whether there was anything below. Text that is not JSON stays text that is not JSON: a value that
+ * does not end takes the brackets that are missing with it. */
+static bool cut_nesting(const char *data, size_t len, struct text *out)
+{
+	size_t depth = 0;
+	size_t from = 0; /* where what is still to be copied begins */
+	bool in_string = false;
+	bool deep = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = data[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			in_string = c != '"';
+		} else if (c == '"') {
+			in_string = true;
+		} else if ((c == '[' || c == '{') && depth++ == JSON_DEPTH_MAX) {
+			deep = true;
+			if (out == NULL)
+				return true;
+			text_add(out, data + from, i - from);
+			text_add(out, "null", 4);
+		} else if ((c == ']' || c == '}') && depth > 0 && --depth == JSON_DEPTH_MAX) {
+			from = i + 1;
+		}
+	}
+	if (out != NULL && depth <= JSON_DEPTH_MAX)
+		text_add(out, data + from, len - from);
+	return deep;
+}
+
+static int read_deep(const char *data, size_t len, json_t **ret_json, struct error *err)
+{
+	AUTO_TEXT cut = {.max = len};
+
+	(void)cut_nesting(data, len, &cut);
+	return cut.failed ? error_nomem(err) : json_read(text_str(&cut), cut.len, ret_json, err);
+}
+
 int json_read(const char *data, size_t len, json_t **ret_json, struct error *err)
 {
 	json_error_t parse;
-	json_t *json = json_loadb(data, len, READ_FLAGS, &parse);
 
+	if (cut_nesting(data, len, NULL))
+		return read_deep(data, len, ret_json, err);
+
+	json_t *json = json_loadb(data, len, READ_FLAGS, &parse);
 	if (json == NULL && json_error_code(&parse) == json_error_numeric_overflow)
 		json = read_large_integers(data, len, &parse);
 	if (json == NULL) {
@@ -89,6 +134,15 @@ static char *decode_text(const json_t *value)
 	return copy;
 }
 
+static char *decode_label(const json_t *value)
+{
+	char *copy = malloc(JSON_LABEL_SIZE);
+
+	if (copy != NULL)
+		text_clean(copy, JSON_LABEL_SIZE, json_string_value(value), json_string_length(value));
+	return copy;
+}
+
 static int decode_enum(const struct json_name *names, const char *text)
 {
 	while (names->name != NULL && strcmp(names->name, text) != 0)
@@ -104,6 +158,12 @@ static const char *decode_value(const struct json_field *field, json_t *value, v
 		if (!json_is_string(value))
 			return "text";
 		*(char **)member = decode_text(value);
+		*ret_nomem = *(char **)member == NULL;
+		return NULL;
+	case JSON_KIND_LABEL:
+		if (!json_is_string(value))
+			return "text";
+		*(char **)member = decode_label(value);
 		*ret_nomem = *(char **)member == NULL;
 		return NULL;
 	case JSON_KIND_UUID:
@@ -138,7 +198,7 @@ void json_release(const struct json_field *fields, size_t count, void *object)
 	for (size_t i = 0; i < count; i++) {
 		void *member = (char *)object + fields[i].offset;
 
-		if (fields[i].kind == JSON_KIND_TEXT) {
+		if (fields[i].kind == JSON_KIND_TEXT || fields[i].kind == JSON_KIND_LABEL) {
 			free(*(char **)member);
 			*(char **)member = NULL;
 		} else if (fields[i].kind == JSON_KIND_OBJECT || fields[i].kind == JSON_KIND_ANY) {

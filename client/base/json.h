@@ -16,8 +16,12 @@
 
 #define UUID_SIZE 37 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" and its NUL */
 
+/* Foreign names, as they are shown. */
+#define JSON_LABEL_SIZE 256
+
 enum json_kind {
 	JSON_KIND_TEXT,   /* char *: a copy, owned by the struct; NULs inside become '?' */
+	JSON_KIND_LABEL,  /* char *: text that is only shown, made one harmless line of less than JSON_LABEL_SIZE bytes; owned */
 	JSON_KIND_UUID,   /* char[UUID_SIZE], lower case */
 	JSON_KIND_TIME,   /* time_us, from RFC 3339 text */
 	JSON_KIND_BOOL,   /* bool */
@@ -39,6 +43,10 @@ struct json_field {
 	bool required; /* must be there and not null; otherwise the member stays zero */
 	const struct json_name *names;
 };
+
+/* Values that lie deeper are read as null: an executor's stack is small, everything that walks a value is recursive, and
+ * one run with such parameters must not make all others unreadable. */
+#define JSON_DEPTH_MAX 64
 
 /* Parses @len bytes; refuses repeated keys. Returns 0, ERR_DECODE or ERR_NOMEM. @ret_json is the
  * caller's reference. */

@@ -86,6 +86,16 @@ char *text_dup(const char *s)
 	return s != NULL ? strdup(s) : NULL;
 }
 
+char *text_cut(const char *s, size_t max)
+{
+	size_t len = strnlen(s, max + 1);
+
+	if (len > max)
+		for (len = max; len > 0 && ((unsigned char)s[len] & 0xc0) == 0x80; len--)
+			;
+	return strndup(s, len);
+}
+
 /* The length of the UTF-8 character at @s (at most @left bytes), and its code point;
  * 0 where the bytes are not well-formed UTF-8 (RFC 3629). */
 static size_t utf8_next(const unsigned char *s, size_t left, uint32_t *ret_point)
@@ -107,6 +117,19 @@ static size_t utf8_next(const unsigned char *s, size_t left, uint32_t *ret_point
 
 	*ret_point = point;
 	return len;
+}
+
+bool text_is_utf8(const char *s)
+{
+	uint32_t point;
+	size_t n;
+
+	for (size_t left = strlen(s); left > 0; s += n, left -= n) {
+		n = utf8_next((const unsigned char *)s, left, &point);
+		if (n == 0)
+			return false;
+	}
+	return true;
 }
 
 /* Characters that could break a line, hide text or turn its direction. */

@@ -38,6 +38,11 @@ void text_clean(char *dst, size_t size, const char *src, size_t len);
  * with every character escaped that would start formatting, a link, a table cell or HTML. */
 void text_add_markdown(struct text *t, const char *src, size_t len, size_t max);
 
+bool text_is_utf8(const char *s);
+
+/* A copy of at most @max bytes of @s, cut at a character's edge; the caller frees it; NULL without memory. */
+char *text_cut(const char *s, size_t max);
+
 /* A copy of @s that the caller frees, or NULL (also for a NULL @s). */
 char *text_dup(const char *s);
 

@@ -10,7 +10,7 @@ struct flow_run {
 	char flow_id[UUID_SIZE];
 	char deployment_id[UUID_SIZE]; /* "" for a run without a deployment */
 	char work_queue_id[UUID_SIZE]; /* "" for a run outside of work pools */
-	char *name;                    /* owned */
+	char *name;                    /* owned; as a JSON_KIND_LABEL, as is state_name */
 	int state_type;                /* enum state_type */
 	char *state_name;              /* owned; NULL for a run without a state */
 	time_us expected_start;        /* 0 where there is none, as below */

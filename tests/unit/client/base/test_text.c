@@ -155,5 +155,35 @@ static void hands_out_its_string(void)
 	CHECK("NULL", text_dup(NULL) == NULL);
 }
 
+static void cuts_copies(void)
+{
+	static const struct {
+		const char *name;
+		const char *src;
+		size_t max;
+		const char *want;
+	} rows[] = {
+		{"empty", "", 3, ""},
+		{"fits to the byte", "abc", 3, "abc"},
+		{"one too long", "abcd", 3, "abc"},
+		{"no half character", "a\u20ac", 3, "a"},
+		{"a whole one", "\u20ac\u20ac", 3, "\u20ac"},
+		{"none fits", "\u20ac", 2, ""},
+		{"nothing", "abc", 0, ""},
+	};
+
+	EACH(row, rows)
+	{
+		AUTO_FREE char *copy = text_cut(row->src, row->max);
+		CHECK_STR(row->name, copy, row->want);
+	}
+}
+
+static void knows_utf8(void)
+{
+	CHECK("plain", text_is_utf8("") && text_is_utf8("a\n\x7f") && text_is_utf8("\u00e4\u20ac\U0001f9a6"));
+	CHECK("not", !text_is_utf8("\xff") && !text_is_utf8("a\xe2\x82") && !text_is_utf8("\xed\xa0\x80"));
+}
+
 UNIT_SUITE("client/base/text", TEST(cleans_foreign_text), TEST(cuts_at_a_character), TEST(escapes_markdown),
-           TEST(grows_to_its_limit), TEST(hands_out_its_string))
+           TEST(cuts_copies), TEST(knows_utf8), TEST(grows_to_its_limit), TEST(hands_out_its_string))
