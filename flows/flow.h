@@ -59,8 +59,12 @@ struct prefect *flow_api(struct flow_ctx *ctx);
 
 /* --- telling ----------------------------------------------------------------------------------------- */
 
-/* A line in the run's log: shown in the UI within two seconds, in order, and in the worker's own log. */
+/* A line in the run's log: shown in the UI within two seconds, in order, and in the worker's own log. It is made
+ * harmless: whatever it quotes stays one line, of 2 kB at most. */
 void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* The same for a text of several lines that is harmless already; the worker's own log gets the first one. */
+void flow_show(struct flow_ctx *ctx, const char *text);
 
 /* Counts flow runs that the server says it deleted, and such that it refused to delete, for the worker's metrics. */
 void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused);

@@ -9,7 +9,7 @@
 #include "worker/turn.h"
 #include "worker/worker.h"
 
-#define LOG_LINE_MAX (128 * 1024)
+#define LOG_LINE_SIZE 2048
 
 /* Why the body must not go on. */
 enum halt {
@@ -105,7 +105,7 @@ int64_t flow_job_variable(struct flow_ctx *ctx, const char *name, int64_t fallba
 
 void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
 {
-	AUTO_TEXT line = {.max = LOG_LINE_MAX};
+	char line[LOG_LINE_SIZE];
 	char *message = NULL;
 	va_list args;
 
@@ -115,12 +115,16 @@ void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
 	if (len < 0)
 		return;
 
-	/* The UI shows line breaks; the worker's own log gets the first line. */
-	AUTO_FREE char *owned = message;
-	if (len > LOG_LINE_MAX)
-		owned[LOG_LINE_MAX] = '\0';
-	run_logs_add(&ctx->worker->logs, ctx->run.id, level, owned);
-	log_line(level, "%s (%s): %.*s", ctx->run.name, ctx->run.id, (int)strcspn(owned, "\n"), owned);
+	text_clean(line, sizeof line, message, strlen(message));
+	free(message);
+	run_logs_add(&ctx->worker->logs, ctx->run.id, level, line);
+	log_line(level, "%s (%s): %s", ctx->run.name, ctx->run.id, line);
+}
+
+void flow_show(struct flow_ctx *ctx, const char *text)
+{
+	run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_INFO, text);
+	log_info("%s (%s): %.*s", ctx->run.name, ctx->run.id, (int)strcspn(text, "\n"), text);
 }
 
 void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused)

@@ -12,6 +12,9 @@
 #define TIMEOUT_MIN_S 10
 #define TIMEOUT_MAX_S (30 * 86400)
 
+/* What is kept of the notes, in bytes. */
+#define NOTES_MAX 4000
+
 EMBED_DECLARE(flows_database_cleanup_approval_schema_json);
 
 static int make_form(struct flow_ctx *ctx, const struct plan *plan, char **ret_markdown,
@@ -48,13 +51,13 @@ enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan)
 	flow_recovered(ctx);
 
 	int64_t timeout_s = flow_job_variable(ctx, TIMEOUT_VARIABLE, TIMEOUT_DEFAULT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S);
-	flow_log(ctx, LOG_LEVEL_INFO, "%s", markdown);
+	flow_show(ctx, markdown);
 	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .timeout_s = timeout_s});
 }
 
 static int decide(bool approved, const char *notes, struct decision *ret_decision, struct error *err)
 {
-	char *copy = text_dup(notes);
+	char *copy = text_cut(notes, NOTES_MAX);
 
 	if (copy == NULL)
 		return error_nomem(err);

@@ -8,7 +8,7 @@
 
 struct decision {
 	bool approved;
-	char *notes; /* owned; what the person wrote, or why there is no approval; never NULL */
+	char *notes; /* owned; what the person wrote (its first 4000 bytes), or why there is no approval; never NULL */
 };
 
 /* Shows the preview and sets the run to Paused; the body returns what this returns. */

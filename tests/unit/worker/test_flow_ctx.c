@@ -71,7 +71,9 @@ static void knows_its_run(void)
 	CHECK("was asked", flow_was_asked(flow.ctx));
 	CHECK("nothing halts", !flow_halted(flow.ctx) && flow_wait(flow.ctx, 0));
 	flow_log(flow.ctx, LOG_LEVEL_INFO, "two\nlines of %d", 7);
-	CHECK("logged as it is", unit_flow_logged(&flow, "two\nlines of 7"));
+	CHECK("one line", unit_flow_logged(&flow, "two?lines of 7"));
+	flow_show(flow.ctx, "two\nlines");
+	CHECK("logged as it is", unit_flow_logged(&flow, "two\nlines"));
 	(void)unit_flow_close(&flow, "run");
 
 	open_steps(&flow, NULL, 0, NULL);

@@ -1,5 +1,7 @@
 #include "flows/database_cleanup/approval.h"
 
+#include <string.h>
+
 #include "tests/unit/unit.h"
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -62,4 +64,20 @@ static void judges_strictly(void)
 	}
 }
 
-UNIT_SUITE("flows/database_cleanup/approval", TEST(judges_strictly))
+static void keeps_so_much_of_the_notes(void)
+{
+	const struct plan plan = {.digest = DIGEST};
+	static char notes[3 * 4000];
+	struct decision decision;
+	struct error err;
+
+	for (size_t i = 0; i + 3 < sizeof notes; i += 3)
+		memcpy(notes + i, "\u20ac", 4);
+	AUTO_JSON *answer = json_pack("{s:b, s:s}", "approve", 1, "notes", notes);
+	CHECK_RC("long", approval_judge(answer, SHOWN, &plan, &decision, &err), 0, &err);
+	CHECK("approved all the same", decision.approved);
+	CHECK_INT("whole characters", strlen(decision.notes), 3999);
+	decision_release(&decision);
+}
+
+UNIT_SUITE("flows/database_cleanup/approval", TEST(judges_strictly), TEST(keeps_so_much_of_the_notes))
