@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "worker/commands.h"
 
@@ -59,8 +60,21 @@ int command_help(int argc, char **argv)
 	return EXIT_DONE;
 }
 
+/* A core dump would hold the API key. Only the soft limit: `prlimit --core=unlimited --pid PID` allows one again. */
+static void forbid_core_dumps(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_CORE, &limit) != 0)
+		return;
+	limit.rlim_cur = 0;
+	(void)setrlimit(RLIMIT_CORE, &limit);
+}
+
 int main(int argc, char **argv)
 {
+	forbid_core_dumps();
+
 	const char *name = argc > 1 ? argv[1] : "help";
 
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)

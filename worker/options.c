@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "client/base/log.h"
 
@@ -67,6 +68,8 @@ static int option_set(const struct options *options, const struct option *row, c
 	case OPTION_TEXT:
 		if (*value == '\0')
 			return error_set(err, ERR_USAGE, "%s: the value is empty", where);
+		if (!text_is_utf8(value))
+			return error_set(err, ERR_USAGE, "%s: the value is not UTF-8", where);
 		free(*(char **)to);
 		*(char **)to = text_dup(value);
 		return *(char **)to != NULL ? 0 : error_nomem(err);
@@ -161,6 +164,15 @@ static bool file_value(const config_setting_t *setting, char *buf, size_t size, 
 	}
 }
 
+/* Notes the mode of a file that holds a secret, where it lets others in. */
+static void note_exposure(const struct options *options, const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) == 0 && (st.st_mode & 077) != 0)
+		*options->exposed = (unsigned)st.st_mode & 07777;
+}
+
 static int set_from_file(const struct options *options, const struct option *row, const config_setting_t *setting,
                          const char *file, struct error *err)
 {
@@ -169,6 +181,8 @@ static int set_from_file(const struct options *options, const struct option *row
 	const char *value;
 
 	file_where(setting, row->file_key, file, where);
+	if (row->secret)
+		note_exposure(options, file);
 	if (row->kind != OPTION_LIST)
 		return file_value(setting, buf, sizeof buf, &value)
 		               ? option_set(options, row, value, where, err)

@@ -42,6 +42,7 @@ struct options {
 	size_t count;
 	void *target;     /* zeroed before options_load() */
 	unsigned command; /* the bit of the command that is run */
+	unsigned *exposed; /* gets the mode of a configuration file that holds a secret and that others can read */
 };
 
 /* @config_row: the index of the option that names the configuration file. Returns 0, ERR_USAGE (the text names

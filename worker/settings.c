@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/base/json.h"
+#include "client/base/log.h"
 
 #define START COMMAND_START
 #define DEPLOY COMMAND_DEPLOY
@@ -97,7 +98,8 @@ const size_t settings_option_count = sizeof settings_options / sizeof settings_o
 static struct options table(struct settings *settings, unsigned command)
 {
 	return (struct options){
-		.rows = settings_options, .count = settings_option_count, .target = settings, .command = command};
+		.rows = settings_options, .count = settings_option_count, .target = settings, .command = command,
+		.exposed = &settings->config_exposed};
 }
 
 static size_t config_row(void)
@@ -188,6 +190,9 @@ int settings_load(unsigned command, int argc, char **argv, struct settings *ret_
 		settings_release(&settings);
 		return rc;
 	}
+	if (settings.config_exposed != 0 && settings.log_level <= LOG_LEVEL_WARNING)
+		log_warning("configuration file '%s' holds a secret, and its mode %04o lets other users in: chmod 600 '%s'",
+		            settings.config_file, settings.config_exposed, settings.config_file);
 	*ret_settings = settings;
 	return 0;
 }

@@ -50,6 +50,7 @@ struct settings {
 	bool paused;
 
 	char *config_file;
+	unsigned config_exposed; /* its mode, where it holds a secret and others can read it; else 0 */
 };
 
 enum command_bit {
@@ -61,7 +62,7 @@ extern const struct option settings_options[];
 extern const size_t settings_option_count;
 
 /* Fills @ret_settings for a command (enum command_bit) from argv[2..], the environment, the configuration file
- * and the defaults. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
+ * and the defaults. *ret_help is set where --help was given. Warns of a secret in a file that others can read. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
                   struct error *err) MUST_CHECK;
 

@@ -38,6 +38,8 @@ int settings_from(const struct settings_source *source, struct settings *ret_set
 	ret_file[0] = '\0';
 	if (source->file != NULL)
 		write_file(source->file, ret_file);
+	if (source->mode != 0)
+		(void)chmod(ret_file, source->mode);
 	if (source->no_pool == NULL)
 		argv[argc++] = pool;
 	for (size_t i = 0; i < ARGS_MAX && source->args[i] != NULL; i++) {

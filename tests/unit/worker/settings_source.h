@@ -2,6 +2,8 @@
 #ifndef TESTS_UNIT_WORKER_SETTINGS_SOURCE_H
 #define TESTS_UNIT_WORKER_SETTINGS_SOURCE_H
 
+#include <sys/stat.h>
+
 #include "tests/unit/unit.h"
 #include "worker/settings.h"
 
@@ -13,6 +15,7 @@ struct settings_source {
 	const char *args[ARGS_MAX];   /* up to NULL; "@FILE" stands for the file's name */
 	const char *env[ENV_MAX][2];  /* name, value; up to NULL */
 	const char *file;             /* its text, NULL: no file */
+	mode_t mode;                  /* of the file; 0: 0600 */
 	const char *no_pool;          /* not NULL: without the pool that every row gets otherwise */
 };
 

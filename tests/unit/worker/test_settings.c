@@ -227,5 +227,39 @@ static void passes_on_what_the_client_needs(void)
 	settings_release(&settings);
 }
 
-UNIT_SUITE("worker/settings", TEST(takes_the_first_source), TEST(loads_a_deployment), TEST(offers_help), TEST(writes_help),
+/* What becomes a warning when the log level allows it. */
+static void notices_an_open_file_with_a_secret(void)
+{
+	static const struct {
+		const char *name;
+		struct settings_source source;
+		unsigned exposed;
+	} files[] = {
+		{"a key, for the user alone", {.file = "api: { key = \"k\"; };"}, 0},
+		{"a key, for the group", {.file = "api: { key = \"k\"; };", .mode = 0640}, 0640},
+		{"a password, for all", {.file = "api: { auth_string = \"u:p\"; };", .mode = 0644}, 0644},
+		{"headers, to be written by others", {.file = "api: { custom_headers = \"{}\"; };", .mode = 0602}, 0602},
+		{"a command that needs no more than the others",
+		 {.command = COMMAND_DEPLOY, .file = "api: { key = \"k\"; };", .mode = 0644}, 0644},
+		{"the environment goes before, and the file still holds it",
+		 {.file = "api: { key = \"k\"; };", .mode = 0644, .env = {{"PREFECT_API_KEY", "e"}}}, 0644},
+		{"no secret in it", {.file = "api: { request_timeout = 5; };", .mode = 0666}, 0},
+		{"a secret elsewhere", {.file = "worker: { limit = 5; };", .mode = 0644, .env = {{"PREFECT_API_KEY", "e"}}}, 0},
+	};
+
+	EACH(row, files)
+	{
+		struct settings settings;
+		struct error err;
+		bool help;
+		char file[64];
+
+		if (!CHECK_RC(row->name, settings_from(&row->source, &settings, &help, file, &err), 0, &err))
+			continue;
+		CHECK_INT(row->name, settings.config_exposed, row->exposed);
+		settings_release(&settings);
+	}
+}
+
+UNIT_SUITE("worker/settings", TEST(takes_the_first_source), TEST(loads_a_deployment), TEST(notices_an_open_file_with_a_secret), TEST(offers_help), TEST(writes_help),
            TEST(passes_on_what_the_client_needs))

@@ -24,6 +24,7 @@ static const struct {
 	{"an empty value", {.args = {"--pool="}}, "--pool: the value is empty"},
 	{"an empty one in a list", {.args = {"-q", ""}}, "--work-queue: the value is empty"},
 	{"not UTF-8 in a list", {.args = {"-q", "\xff"}}, "--work-queue: the value is not UTF-8"},
+	{"not UTF-8 in a text", {.args = {"--name", "\xff"}}, "--name: the value is not UTF-8"},
 	/* numbers */
 	{"too little", {.args = {"--limit", "0"}}, "--limit: '0' is not a whole number from 1 to 1000"},
 	{"too much", {.args = {"--limit=1001"}}, "--limit: '1001' is not a whole number from 1 to 1000"},
