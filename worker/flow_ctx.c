@@ -535,6 +535,8 @@ int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_descriptio
 		if (rc != 0 && rc != ERR_NOT_FOUND)
 			return rc;
 		*ret_description = text_dup(json_string_value(description));
+		if (json_is_string(description) && *ret_description == NULL)
+			return error_nomem(err);
 	}
 	*ret_answer = json_incref(answer);
 	return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/base/json.h"
 #include "client/base/text.h"
 
 /* A Prefect server on SQLite answers every second write with 503 while it is busy, and takes the next one: the first
@@ -468,7 +469,7 @@ int http_call(struct http *http, const struct http_request *request, struct http
 	if (latest != http->settings && !use_settings(http, latest))
 		return error_nomem(err);
 	if (request->body != NULL) {
-		body = json_dumps(request->body, JSON_COMPACT | JSON_ENCODE_ANY);
+		body = json_write(request->body, 0);
 		if (body == NULL)
 			return error_nomem(err);
 	}

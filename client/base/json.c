@@ -8,6 +8,25 @@
 
 #define READ_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
 
+/* jansson says "invalid token" or nothing where it had no memory: this notices it. */
+static _Thread_local bool no_memory;
+
+static void *noting_malloc(size_t size)
+{
+	void *memory = malloc(size);
+
+	no_memory = no_memory || memory == NULL;
+	return memory;
+}
+
+/* Before main(), since a value that was made by one malloc must not be freed by another. */
+__attribute__((constructor)) static void note_allocations(void)
+{
+	json_set_alloc_funcs(noting_malloc, free);
+}
+
+#define WRITE_MAX (64 * 1024 * 1024)
+
 /* Reals that were written as integers, back to integers where they are exact. */
 static json_t *restore_integers(json_t *value)
 {
@@ -83,16 +102,32 @@ int json_read(const char *data, size_t len, json_t **ret_json, struct error *err
 	if (cut_nesting(data, len, NULL))
 		return read_deep(data, len, ret_json, err);
 
+	no_memory = false;
 	json_t *json = json_loadb(data, len, READ_FLAGS, &parse);
 	if (json == NULL && json_error_code(&parse) == json_error_numeric_overflow)
 		json = read_large_integers(data, len, &parse);
 	if (json == NULL) {
-		if (json_error_code(&parse) == json_error_out_of_memory)
+		if (no_memory)
 			return error_nomem(err);
 		return error_set(err, ERR_DECODE, "not JSON: %s (byte %d)", parse.text, parse.position);
 	}
 	*ret_json = json;
 	return 0;
+}
+
+static int write_part(const char *data, size_t len, void *out)
+{
+	text_add(out, data, len);
+	return 0; /* text.failed remembers */
+}
+
+char *json_write(const json_t *json, size_t flags)
+{
+	struct text out = {.max = WRITE_MAX};
+
+	if (json_dump_callback(json, write_part, &out, JSON_COMPACT | JSON_ENCODE_ANY | flags) != 0)
+		out.failed = true;
+	return text_take(&out);
 }
 
 bool uuid_parse_text(const char *text, char ret_uuid[UUID_SIZE])

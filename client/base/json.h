@@ -52,6 +52,10 @@ struct json_field {
  * caller's reference. */
 int json_read(const char *data, size_t len, json_t **ret_json, struct error *err) MUST_CHECK;
 
+/* @json as compact text; @flags: more of jansson's, JSON_SORT_KEYS. The caller frees it. NULL without memory: json_dumps()
+ * leaves out keys then, and returns the rest as if it were all (jansson 2.14). */
+char *json_write(const json_t *json, size_t flags);
+
 /* Fills @ret_struct (of @size bytes) from @object (borrowed). Returns 0, ERR_DECODE or ERR_NOMEM. */
 int json_decode(const json_t *object, const struct json_field *fields, size_t count, void *ret_struct,
                 size_t size, struct error *err) MUST_CHECK;

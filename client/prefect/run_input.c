@@ -12,7 +12,7 @@ int run_input_read(struct prefect *prefect, const char *flow_run_id, const char 
 int run_input_create(struct prefect *prefect, const char *flow_run_id, const char *key, const json_t *value,
                      struct error *err)
 {
-	AUTO_FREE char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	AUTO_FREE char *text = json_write(value, JSON_SORT_KEYS);
 
 	if (text == NULL)
 		return error_nomem(err);

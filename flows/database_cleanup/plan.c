@@ -83,7 +83,7 @@ json_t *plan_encode(const struct plan *plan)
 static int plan_digest(struct plan *plan, struct error *err)
 {
 	AUTO_JSON *json = plan_encode(plan);
-	AUTO_FREE char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	AUTO_FREE char *text = json != NULL ? json_write(json, JSON_SORT_KEYS) : NULL;
 	unsigned char hash[EVP_MAX_MD_SIZE];
 	unsigned int len = 0;
 
@@ -204,8 +204,13 @@ int plan_count(struct prefect *prefect, const struct plan *plan, int64_t *ret_co
 
 json_t *slice_filter_ids(const struct slice *slice, json_t *ids, bool only)
 {
-	json_t *filter = json_copy(slice->filter);
+	json_t *filter = json_object();
 
+	/* Not json_copy(): without memory it leaves out clauses, and the copy matches more. */
+	if (json_object_update(filter, slice->filter) != 0) {
+		json_decref(filter);
+		return NULL;
+	}
 	if (ids != NULL && !only && json_array_size(ids) == 0)
 		return filter;
 	if (ids == NULL) { /* without memory for them: never the whole slice instead */
