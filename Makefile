@@ -27,7 +27,13 @@ OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
 UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(OUT)/%.o)
 
-.PHONY: all unit check check-faults demo bench headers install clean help
+# Failing allocations are counted by the linker's --wrap; waits take no time there.
+INJECTION_SOURCES := $(wildcard tests/injection/*.c)
+INJECTION_OBJECTS := $(INJECTION_SOURCES:%.c=$(OUT)/%.o) $(patsubst %,$(OUT)/tests/unit/%.o,unit http_server api \
+                     flows/database_cleanup/server_of_runs)
+INJECTION_WRAPS := malloc calloc realloc strdup strndup vasprintf stop_wait stop_wait_nudged
+
+.PHONY: all unit injection check check-faults demo bench headers install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -50,6 +56,12 @@ $(OUT)/unit-tests: $(UNIT_OBJECTS) $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
 
 unit: $(OUT)/unit-tests ## unit tests of this BUILD
 	$(OUT)/unit-tests
+
+$(OUT)/injection-tests: $(INJECTION_OBJECTS) $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
+	$(CC) $(LDFLAGS) $(INJECTION_WRAPS:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS) -lcunit
+
+injection: $(OUT)/injection-tests ## a whole run with the Nth allocation and the Nth request failing, for every N
+	$(OUT)/injection-tests
 
 headers: ## every header compiles alone
 	@for h in $$(git ls-files '*.h'); do \
@@ -81,4 +93,4 @@ clean: ## remove build/
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(INJECTION_OBJECTS:.o=.d)

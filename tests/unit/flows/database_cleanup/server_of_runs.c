@@ -35,12 +35,49 @@ static bool contains(const json_t *ids, const char *id)
 	return false;
 }
 
+/* One clause with lists of names. */
+static bool names_match(const char *name, const json_t *clause)
+{
+	const json_t *any = json_object_get(clause, "any_");
+
+	return (any == NULL || contains(any, name)) && !contains(json_object_get(clause, "not_any_"), name);
+}
+
+/* One clause about a time. */
+static bool time_matches(const char *text, const json_t *clause)
+{
+	const char *before = json_string_value(json_object_get(clause, "before_"));
+	const char *after = json_string_value(json_object_get(clause, "after_"));
+	const json_t *is_null = json_object_get(clause, "is_null_");
+	time_us time = 0;
+	time_us limit = 0;
+
+	if (is_null != NULL && json_is_true(is_null) != (text == NULL))
+		return false;
+	if (text == NULL || !time_parse(text, &time)) /* an age is not looked at: all runs without a start are old */
+		return is_null != NULL || (before == NULL && after == NULL);
+	return (before == NULL || (time_parse(before, &limit) && time <= limit)) &&
+	       (after == NULL || (time_parse(after, &limit) && time >= limit));
+}
+
+bool run_facts_match(const struct run_facts *facts, const json_t *filter)
+{
+	const json_t *state = json_object_get(filter, "state");
+
+	return names_match(facts->type, json_object_get(state, "type")) && names_match(facts->name, json_object_get(state, "name")) &&
+	       time_matches(facts->start, json_object_get(filter, "start_time")) &&
+	       time_matches(facts->end, json_object_get(filter, "end_time"));
+}
+
 static bool matches(const struct server_run *run, const json_t *filter)
 {
 	const json_t *any = json_object_get(json_object_get(filter, "id"), "any_");
 	const json_t *not_any = json_object_get(json_object_get(filter, "id"), "not_any_");
 
-	return !run->gone && run->slice == (int)json_integer_value(json_object_get(filter, "slice")) &&
+	const json_t *slice = json_object_get(filter, "slice");
+
+	return !run->gone && (slice == NULL || run->slice == (int)json_integer_value(slice)) &&
+	       (run->facts == NULL || run_facts_match(run->facts, filter)) &&
 	       (any == NULL || contains(any, run->id)) && !contains(not_any, run->id) &&
 	       !(run->leaves && any != NULL && json_array_size(any) == 1);
 }

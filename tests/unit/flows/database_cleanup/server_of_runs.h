@@ -7,11 +7,18 @@
 
 #define SERVER_RUNS_MAX 64
 
+/* What a plan's predicate looks at; times as RFC 3339, NULL for none. */
+struct run_facts {
+	const char *type, *name;
+	const char *start, *end;
+};
+
 struct server_of_runs {
 	/* what it holds */
 	struct server_run {
 		char id[40];
 		int slice;       /* 0 or 1: matches a filter {"slice": N} */
+		const struct run_facts *facts; /* for filters of other clauses; NULL: they match anyhow */
 		bool bad;        /* deleting it fails with `bad_status` */
 		bool leaves;     /* is in lists, but matches no more when it is looked at alone */
 		bool vanishes;   /* somebody else deletes it right before its single delete: 404 */
@@ -38,6 +45,8 @@ struct server_of_runs {
 
 /* Adds @count runs with ids that tell them apart. */
 void server_of_runs_add(struct server_of_runs *server, int slice, size_t count);
+/* Does a run with these facts match the clauses about state and times of a FlowRunFilter? */
+bool run_facts_match(const struct run_facts *facts, const json_t *filter);
 void server_of_runs_release(struct server_of_runs *server);
 
 http_handler server_of_runs_handle;
