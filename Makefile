@@ -1,7 +1,7 @@
 # prefect-janitor: make, make check, make demo, make bench. `make help` lists the rest.
 #
 # BUILD picks the kind: (empty) release, asan (AddressSanitizer and UndefinedBehaviorSanitizer), tsan
-# (ThreadSanitizer), coverage. Each has a folder of its own under build/. WERROR=1 makes warnings errors.
+# (ThreadSanitizer), coverage, fuzz (clang, for tests/fuzz). Each has a folder of its own under build/. WERROR=1 makes warnings errors.
 
 VERSION := 0.1.0
 BUILD ?=
@@ -16,6 +16,11 @@ KIND_ := -O2 $(HARDENING)
 KIND_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 KIND_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
 KIND_coverage := -O0 --coverage
+KIND_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+             -Wno-unknown-warning-option
+ifeq ($(BUILD),fuzz)
+CC := clang
+endif
 CFLAGS := -std=c11 -g -pthread -D_GNU_SOURCE -DJANITOR_VERSION='"$(VERSION)"' -I. -MMD -MP \
           $(WARNINGS) $(KIND_$(BUILD)) $(shell pkg-config --cflags $(PACKAGES))
 LDFLAGS := -pthread $(KIND_$(BUILD)) $(if $(BUILD),,-pie -Wl,-z,relro,-z,now -Wl,--as-needed)
@@ -33,7 +38,7 @@ INJECTION_OBJECTS := $(INJECTION_SOURCES:%.c=$(OUT)/%.o) $(patsubst %,$(OUT)/tes
                      flows/database_cleanup/server_of_runs)
 INJECTION_WRAPS := malloc calloc realloc strdup strndup vasprintf stop_wait stop_wait_nudged
 
-.PHONY: all unit injection check check-faults demo bench headers install clean help
+.PHONY: all unit injection fuzz fuzzers coverage check check-faults demo bench headers install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -62,6 +67,21 @@ $(OUT)/injection-tests: $(INJECTION_OBJECTS) $(filter-out $(OUT)/worker/main.o,$
 
 injection: $(OUT)/injection-tests ## a whole run with the Nth allocation and the Nth request failing, for every N
 	$(OUT)/injection-tests
+
+# Their requests go nowhere: tests/fuzz/fuzz.h
+FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(filter-out tests/fuzz/fuzz.c,$(FUZZ_SOURCES)))
+fuzzers: $(FUZZERS)
+
+$(FUZZERS): $(OUT)/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/fuzz.o $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=http_call -o $@ $^ $(LDLIBS)
+
+fuzz: ## every fuzz target, FUZZ_SECONDS (60) for all together
+	scripts/fuzz
+
+INTEGRATION ?= 1
+coverage: ## line coverage of the unit tests, and (INTEGRATION=1) of the integration tests
+	scripts/coverage $(INTEGRATION)
 
 headers: ## every header compiles alone
 	@for h in $$(git ls-files '*.h'); do \
@@ -93,4 +113,4 @@ clean: ## remove build/
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(INJECTION_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(INJECTION_OBJECTS:.o=.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d)

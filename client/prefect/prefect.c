@@ -323,7 +323,6 @@ int prefect_call(struct prefect *prefect, struct prefect_request request, json_t
                  const char *path_fmt, ...)
 {
 	AUTO_JSON *body = request.body;
-	AUTO_TEXT path = {.max = 16 * 1024};
 
 	if (body == NULL && strcmp(request.method, "GET") != 0 && strcmp(request.method, "DELETE") != 0)
 		return error_nomem(err);
