@@ -56,11 +56,16 @@ static void run_due(struct life *life)
 
 static void watch_once(struct life *life)
 {
-	char ids[1][UUID_SIZE];
-	size_t from = 0;
+	struct run run;
+	size_t parked = 0;
+	size_t queued = 0;
 
-	if (registry_parked(&life->worker.registry, &from, ids, 1) == 1 && strcmp(prefect_server_state(life->server), "PAUSED") != 0)
-		registry_resume(&life->worker.registry, ids[0]);
+	if (registry_list(&life->worker.registry, RUN_PARKED, &parked, &run, 1) == 1 &&
+	    strcmp(prefect_server_state(life->server), "PAUSED") != 0)
+		registry_resume(&life->worker.registry, run.id);
+	/* There is no other run that it could wait for. */
+	if (registry_list(&life->worker.registry, RUN_QUEUED, &queued, &run, 1) == 1)
+		registry_resume(&life->worker.registry, run.id);
 }
 
 /* The worker's life from its start until the run has ended, or is never going to. */
