@@ -341,6 +341,16 @@ enum flow_outcome flow_fail(struct flow_ctx *ctx, const struct error *err)
 	return flow_finish(ctx, STATE_FAILED, err->text, NULL);
 }
 
+/* No harm where it cannot be noted: then this taking looks like one of a worker that died. */
+static void let_go(struct flow_ctx *ctx)
+{
+	struct owner self = worker_owner(ctx->worker);
+	struct error err;
+
+	if (ownership_let_go(ctx->prefect, ctx->run.id, &self, &err) != 0)
+		log_debug("%s (%s): letting go cannot be noted, ignoring: %s", ctx->run.name, ctx->run.id, err.text);
+}
+
 enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 {
 	char message[700];
@@ -349,12 +359,14 @@ enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 	case HALT_STOPPING:
 		flow_log(ctx, LOG_LEVEL_INFO, "worker '%s' stops: %s so far; the run goes on when a worker of that name starts",
 		         ctx->worker->name, so_far);
+		let_go(ctx);
 		return FLOW_LEFT;
 	case HALT_DELETED:
 		log_warning("%s (%s): the run was deleted; %s", ctx->run.name, ctx->run.id, so_far);
 		return FLOW_DONE;
 	case HALT_TAKEN:
 		log_warning("%s (%s): another worker has taken the run; %s", ctx->run.name, ctx->run.id, so_far);
+		let_go(ctx);
 		return FLOW_DONE;
 	case HALT_NOT:
 	case HALT_STATE:
@@ -374,8 +386,6 @@ enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 }
 
 /* --- one at a time ---------------------------------------------------------------------------------------- */
-
-#define QUEUED_MESSAGE "approved, waiting for its turn: one deletion at a time, and "
 
 void flow_ctx_behind(const struct flow_ctx *ctx, char ret_id[UUID_SIZE])
 {
@@ -431,7 +441,7 @@ bool flow_has_turn(struct flow_ctx *ctx)
 		turn.first_name = NULL;
 	}
 	turn_release(&turn);
-	if (ours && ctx->shown != NULL && strncmp(ctx->shown, QUEUED_MESSAGE, strlen(QUEUED_MESSAGE)) == 0)
+	if (ours && ctx->shown != NULL && strncmp(ctx->shown, TURN_WAITING, strlen(TURN_WAITING)) == 0)
 		say(ctx, "approved, and its turn has come");
 	return ours && !flow_halted(ctx);
 }
@@ -440,7 +450,7 @@ enum flow_outcome flow_queue(struct flow_ctx *ctx)
 {
 	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
 
-	text_addf(&message, QUEUED_MESSAGE "'%.200s' (%s) was approved earlier", ctx->behind_name != NULL ? ctx->behind_name : "?",
+	text_addf(&message, TURN_WAITING "'%.200s' (%s) was approved earlier", ctx->behind_name != NULL ? ctx->behind_name : "?",
 	          ctx->behind);
 	say(ctx, text_str(&message));
 	return flow_halted(ctx) ? flow_halt(ctx, "waiting for its turn") : FLOW_QUEUED;

@@ -1,24 +1,55 @@
 #include "worker/ownership.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/prefect/run_input.h"
 
 #define KEY_PREFIX "janitor-owner-"
+#define LET_GO "-let-go"
 #define KEY_SIZE 40
+#define NUMBER_MAX 999999999
 #define CLAIM_BEFORE "claimed by worker '"
 #define CLAIM_AFTER "'"
 
-/* Takes one record of the list into account. The server lists inputs in the order of their creation. */
-static void add_record(const json_t *input, const char *progress, struct taking *latest)
+/* The number in a key, 0 for a key that is not ours; *ret_let_go: it is the note that this taking was let go. */
+static int key_number(const json_t *input, bool *ret_let_go)
 {
 	const char *key = json_string_value(json_object_get(input, "key"));
+	char *end;
+
+	if (key == NULL || strncmp(key, KEY_PREFIX, strlen(KEY_PREFIX)) != 0)
+		return 0;
+	const char *digits = key + strlen(KEY_PREFIX);
+	long number = *digits >= '1' && *digits <= '9' ? strtol(digits, &end, 10) : 0;
+	if (number <= 0 || number > NUMBER_MAX || (*end != '\0' && strcmp(end, LET_GO) != 0))
+		return 0;
+	*ret_let_go = *end != '\0';
+	return (int)number;
+}
+
+static bool was_let_go(const json_t *inputs, int number)
+{
+	size_t i;
+	json_t *input;
+	bool let_go;
+
+	json_array_foreach(inputs, i, input)
+		if (key_number(input, &let_go) == number && let_go)
+			return true;
+	return false;
+}
+
+/* Takes one record of the list into account. The server lists inputs in the order of their creation. */
+static void add_record(const json_t *inputs, const json_t *input, const char *progress, struct taking *latest)
+{
 	const char *text = json_string_value(json_object_get(input, "value"));
 	AUTO_JSON *value = NULL;
-	int number;
+	bool let_go;
+	int number = key_number(input, &let_go);
 
-	if (key == NULL || text == NULL || sscanf(key, KEY_PREFIX "%9d", &number) != 1 || number <= latest->number)
+	if (text == NULL || number <= latest->number || let_go)
 		return;
 	latest->number = number;
 	latest->worker[0] = '\0';
@@ -33,7 +64,10 @@ static void add_record(const json_t *input, const char *progress, struct taking 
 	(void)snprintf(latest->worker, sizeof latest->worker, "%s", worker != NULL ? worker : "");
 	(void)snprintf(latest->instance, sizeof latest->instance, "%s", instance != NULL ? instance : "");
 	(void)snprintf(latest->noted, sizeof latest->noted, "%s", noted != NULL ? noted : "");
-	latest->stalled = noted != NULL && strcmp(noted, progress) == 0 ? latest->stalled + 1 : 0;
+	if (noted == NULL || strcmp(noted, progress) != 0)
+		latest->stalled = 0;
+	else if (!was_let_go(inputs, number)) /* whoever could let go did not die of this run */
+		latest->stalled++;
 }
 
 int ownership_read(struct prefect *prefect, const char *flow_run_id, const char *progress, struct taking *ret_latest,
@@ -48,9 +82,43 @@ int ownership_read(struct prefect *prefect, const char *flow_run_id, const char 
 	if (rc != 0)
 		return rc;
 	json_array_foreach(inputs, i, input)
-		add_record(input, progress, &latest);
+		add_record(inputs, input, progress, &latest);
 	*ret_latest = latest;
 	return 0;
+}
+
+/* The number of the latest taking by this process, 0 for none. */
+static int own_number(const json_t *inputs, const struct owner *owner)
+{
+	int highest = 0;
+	size_t i;
+	json_t *input;
+
+	json_array_foreach(inputs, i, input)
+	{
+		const char *text = json_string_value(json_object_get(input, "value"));
+		bool let_go = false;
+		int number = key_number(input, &let_go);
+
+		/* The value is JSON in a text; an instance is a UUID, which stands in no other place. */
+		if (number > highest && !let_go && text != NULL && strstr(text, owner->instance) != NULL)
+			highest = number;
+	}
+	return highest;
+}
+
+int ownership_let_go(struct prefect *prefect, const char *flow_run_id, const struct owner *owner, struct error *err)
+{
+	AUTO_JSON *inputs = NULL;
+	char key[KEY_SIZE];
+
+	int rc = run_input_list(prefect, flow_run_id, KEY_PREFIX, &inputs, err);
+	int number = rc == 0 ? own_number(inputs, owner) : 0;
+	if (number == 0 || was_let_go(inputs, number))
+		return rc;
+	AUTO_JSON *value = json_pack("{s:s, s:s}", "worker", owner->worker, "instance", owner->instance);
+	(void)snprintf(key, sizeof key, KEY_PREFIX "%d" LET_GO, number);
+	return run_input_create(prefect, flow_run_id, key, value, err);
 }
 
 int ownership_take(struct prefect *prefect, const char *flow_run_id, const struct owner *owner,

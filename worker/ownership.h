@@ -38,7 +38,7 @@ struct taking {
 	char worker[OWNER_NAME_SIZE]; /* "" where the record cannot be read */
 	char instance[UUID_SIZE];
 	char noted[OWNER_PROGRESS_SIZE]; /* how far the run was then */
-	int stalled;               /* how many of the latest takings in a row found the run where it is now */
+	int stalled;               /* how many of the latest takings found the run where it is now, and did not let it go */
 };
 
 /* Reads the latest taking; @progress is how far the run is now. */
@@ -49,6 +49,11 @@ int ownership_read(struct prefect *prefect, const char *flow_run_id, const char 
  * another worker was faster, or what the request returns. */
 int ownership_take(struct prefect *prefect, const char *flow_run_id, const struct owner *owner,
                    const struct taking *latest, const char *progress, struct error *err) MUST_CHECK;
+
+/* Notes that this process is done with the run and alive: it stops in good order, or has found that another worker took
+ * the run. Such a taking does not count as one that the run has killed. */
+int ownership_let_go(struct prefect *prefect, const char *flow_run_id, const struct owner *owner,
+                     struct error *err) MUST_CHECK;
 
 /* How far a run is, for a taking: its state, since when, and the progress label. */
 void ownership_progress(const struct flow_run *run, char ret_progress[OWNER_PROGRESS_SIZE]);

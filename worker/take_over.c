@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "worker/turn.h"
 #include "worker/worker.h"
 
 /* Claimed (Pending) for so long, and nothing says by whom. */
@@ -124,6 +125,7 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 static int take_run(struct take_over *t, const struct flow_run *run, struct error *err)
 {
 	bool parked = run->state_type == STATE_PAUSED;
+	bool waiting = parked || turn_is_waiting(run);
 	struct owner self = worker_owner(t->worker);
 	char before[OWNER_NAME_SIZE];
 	struct taking latest;
@@ -143,8 +145,8 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		rc = executor_sign(t->worker, t->prefect, run->id, err);
 	if (rc != 0)
 		return rc;
-	/* Being restarted while a run waits for a person is no fault of the run. */
-	if (!parked && latest.stalled >= OWNERSHIP_STALLED_MAX)
+	/* Being restarted while a run waits, for a person or for its turn, is no fault of the run. */
+	if (!waiting && latest.stalled >= OWNERSHIP_STALLED_MAX)
 		return give_up(t, run, latest.stalled, err);
 	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0))
 		log_info("%s (%s): taking it up again, it is %s; before: worker %s", run->name, run->id,

@@ -18,7 +18,8 @@ bool trouble_is_doubtful(const struct error *err)
 	/* A redirect leads to a login page or to a notice: a proxy's doing. */
 	bool not_prefect = err->http_status >= 500 || (err->http_status >= 300 && err->http_status < 400);
 
-	return err->code == ERR_DECODE || (err->code == ERR_HTTP && not_prefect);
+	/* Memory may be there again a moment later. */
+	return err->code == ERR_DECODE || err->code == ERR_NOMEM || (err->code == ERR_HTTP && not_prefect);
 }
 
 bool trouble_note(struct trouble *trouble, const struct error *err)

@@ -30,7 +30,8 @@ bool trouble_over(struct trouble *trouble, int64_t *ret_lasted_ms);
 
 /* True for an error that a later try can cure: no answer, a busy server, a wrong password that is put right. */
 bool trouble_is_passing(const struct error *err);
-/* A server error, or something that is not Prefect's answer: it may pass, as when a proxy restarts, or it may not. */
+/* A server error, something that is not Prefect's answer, or no memory: it may pass, as when a proxy restarts, or it may
+ * not. */
 bool trouble_is_doubtful(const struct error *err);
 
 /* So many doubtful failures in a row, and what failed is given up: about four minutes. */

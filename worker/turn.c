@@ -20,6 +20,13 @@ bool turn_is_joined(const struct flow_run *run)
 	return approved_at(run) != 0;
 }
 
+bool turn_is_waiting(const struct flow_run *run)
+{
+	const char *message = json_string_value(json_object_get(run->state, "message"));
+
+	return run->state_type == STATE_RUNNING && message != NULL && strncmp(message, TURN_WAITING, strlen(TURN_WAITING)) == 0;
+}
+
 /* The older approval first; the id decides between two of the same microsecond. */
 static int by_place(const void *a, const void *b)
 {

@@ -33,6 +33,10 @@ void turn_release(struct turn *turn);
 /* Joins the queue: @approved_at is the place. Nothing to do where the run is in it with this very time. */
 int turn_join(struct prefect *prefect, const struct flow_run *run, time_us approved_at, struct error *err) MUST_CHECK;
 
+/* How the state's message begins while a run waits; and does it, going by that? */
+#define TURN_WAITING "approved, waiting for its turn: one deletion at a time, and "
+bool turn_is_waiting(const struct flow_run *run);
+
 /* Is the run in the queue, going by its labels? And out of it: a run that is started afresh has not been approved. */
 bool turn_is_joined(const struct flow_run *run);
 int turn_leave(struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;

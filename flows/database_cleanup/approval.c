@@ -65,6 +65,16 @@ static int decide(bool approved, const char *notes, struct decision *ret_decisio
 	return 0;
 }
 
+/* No approval, and maybe not what is stored: worth another look. */
+static int doubt(const char *why, struct decision *ret_decision, struct error *err)
+{
+	int rc = decide(false, why, ret_decision, err);
+
+	if (rc == 0)
+		ret_decision->unreadable = true;
+	return rc;
+}
+
 int approval_judge(const json_t *answer, const char *description, const struct plan *plan,
                    struct decision *ret_decision, struct error *err)
 {
@@ -75,12 +85,12 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 		return decide(false, "the run was resumed without the form", ret_decision, err);
 	if (!json_is_object(answer) || !json_is_boolean(approve) || (notes != NULL && !json_is_string(notes)) ||
 	    json_object_size(answer) > (notes != NULL ? 2u : 1u))
-		return decide(false, "the submitted input is not what the form asks for", ret_decision, err);
+		return doubt("the submitted input is not what the form asks for", ret_decision, err);
 	if (!json_is_true(approve))
 		return decide(false, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
 	/* The plan is read from the server again: it must be the one whose digest the person saw. */
 	if (description == NULL || strstr(description, plan->digest) == NULL)
-		return decide(false, "the stored plan is not the one that was shown", ret_decision, err);
+		return doubt("the stored plan is not the one that was shown", ret_decision, err);
 	return decide(true, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
 }
 
@@ -91,7 +101,7 @@ int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision
 
 	int rc = flow_answer(ctx, &answer, &description, err);
 	if (rc == ERR_DECODE) /* stored, but not readable: no plain yes */
-		return decide(false, "the submitted input cannot be read", ret_decision, err);
+		return doubt("the submitted input cannot be read", ret_decision, err);
 	if (rc != 0 && rc != ERR_NOT_FOUND)
 		return rc;
 	return approval_judge(answer, description, plan, ret_decision, err);

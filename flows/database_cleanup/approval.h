@@ -8,6 +8,7 @@
 
 struct decision {
 	bool approved;
+	bool unreadable; /* what came was not what the form asks for: maybe not the stored answer at all */
 	char *notes; /* owned; what the person wrote (its first 4000 bytes), or why there is no approval; never NULL */
 };
 

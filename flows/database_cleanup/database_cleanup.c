@@ -41,29 +41,56 @@ static int make_plan(struct flow_ctx *ctx, const struct policy *policy, struct p
 	return 0;
 }
 
-/* Reads the plan that was shown; waits out an outage. */
-static int read_plan(struct flow_ctx *ctx, struct plan *ret_plan, struct error *err)
+/* What is stored does not change. What cannot be understood is read so often before it counts: it may have been somebody
+ * else's answer, and an approval is not lost for that. */
+#define READS_MAX 4
+#define READ_AGAIN_MS 500
+
+static int read_stored_plan(struct flow_ctx *ctx, json_t **ret_json, struct error *err)
 {
-	AUTO_JSON *json = NULL;
 	int rc;
 
-	while ((rc = flow_checkpoint_read(ctx, PLAN_KEY, &json, err)) != 0)
+	while ((rc = flow_checkpoint_read(ctx, PLAN_KEY, ret_json, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
-	return plan_decode(json, ret_plan, err);
+	return 0;
+}
+
+/* Reads the plan that was shown; waits out an outage. */
+static int read_plan(struct flow_ctx *ctx, struct plan *ret_plan, struct error *err)
+{
+	int rc = 0;
+
+	for (int reads = 1; reads <= READS_MAX; reads++) {
+		AUTO_JSON *json = NULL;
+
+		rc = read_stored_plan(ctx, &json, err);
+		if (rc != 0)
+			return rc;
+		rc = plan_decode(json, ret_plan, err);
+		if (rc == 0 || !flow_wait(ctx, READ_AGAIN_MS))
+			return rc;
+	}
+	return rc;
 }
 
 static int read_decision(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision,
                          struct error *err)
 {
-	int rc;
+	for (int reads = 1;; reads++) {
+		int rc;
 
-	while ((rc = approval_read(ctx, plan, ret_decision, err)) != 0)
-		if (!flow_retry(ctx, err))
-			return rc;
-	flow_recovered(ctx);
-	return 0;
+		while ((rc = approval_read(ctx, plan, ret_decision, err)) != 0)
+			if (!flow_retry(ctx, err))
+				return rc;
+		flow_recovered(ctx);
+		if (!ret_decision->unreadable || reads == READS_MAX)
+			return 0;
+		decision_release(ret_decision);
+		if (!flow_wait(ctx, READ_AGAIN_MS))
+			return error_set(err, ERR_STOPPED, "stopped");
+	}
 }
 
 static enum flow_outcome finish_rejected(struct flow_ctx *ctx, const struct decision *decision)

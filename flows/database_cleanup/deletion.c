@@ -24,7 +24,8 @@
 #define SINGLE_PAGE 50
 /* A slice that does not become empty although every call succeeds is given this many passes. */
 #define PASSES_MAX 3
-/* Before each other chance for runs at which the server failed (HTTP 5xx): it may have had a bad moment. */
+/* Before each other chance for runs at which the server failed (HTTP 5xx): it may have had a bad moment. Not longer than
+ * the longest pause that the settings allow. */
 static const int64_t chance_rests_ms[] = {2000, 10000};
 #define CHANCES (sizeof chance_rests_ms / sizeof chance_rests_ms[0])
 
@@ -536,7 +537,10 @@ static bool another_chance(struct deletion *d)
 	if (!d->server_failed || d->chances == CHANCES)
 		return false;
 	flow_log(d->ctx, LOG_LEVEL_INFO, "the server failed at %zu flow runs, trying them again", json_array_size(d->failed_ids));
-	if (!rest(d, chance_rests_ms[d->chances++]))
+	int64_t ms = chance_rests_ms[d->chances++];
+	if (ms > d->pace.settings.pause_most_ms)
+		ms = d->pace.settings.pause_most_ms;
+	if (!rest(d, ms))
 		return true; /* the next step sees that the body has to stop */
 	(void)json_array_clear(d->failed_ids);
 	d->refusals_in_a_row = 0;

@@ -292,7 +292,7 @@ static struct http_reply carry_out(struct prefect_server *server, const struct h
 		{"GET", "/flows/" ID_B, {.body = "{\"id\": \"" ID_B "\", \"name\": \"database-cleanup\"}"}},
 		{"POST", "/flows/filter", {.body = "[{\"id\": \"" ID_A "\", \"name\": \"etl\"}]"}},
 		{"GET", "/deployments/" ID_C,
-		 {.body = "{\"id\": \"" ID_C "\", \"flow_id\": \"" ID_B "\", \"name\": \"d\", \"job_variables\": {\"batch_pause_ms\": 5}}"}},
+		 {.body = "{\"id\": \"" ID_C "\", \"flow_id\": \"" ID_B "\", \"name\": \"d\", \"job_variables\": {\"batch_pause_ms\": 5, \"batch_pause_max_ms\": 5}}"}},
 		{"POST", "/logs/", {.status = 201}},
 	};
 	AUTO_JSON *body = json_loads(seen->body, JSON_DECODE_ANY, NULL);

@@ -27,6 +27,11 @@ static void finds_the_latest_taking(void)
 		{"three at this place", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", HERE) "," RECORD("3", "c", HERE) "]", 3, "c", 3},
 		{"progress in between", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", "x") "," RECORD("3", "c", HERE) "]", 3, "c", 1},
 		{"progress since", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", HERE) "," RECORD("3", "c", "x") "]", 3, "c", 0},
+		{"one of three was let go", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", HERE) "," RAW("janitor-owner-2-let-go", "\"{}\"") ","
+		 RECORD("3", "c", HERE) "]", 3, "c", 2},
+		{"the latest was let go", "[" RECORD("1", "a", HERE) "," RAW("janitor-owner-1-let-go", "\"{}\"") "]", 1, "a", 0},
+		{"letting go is no taking", "[" RECORD("1", "a", "x") "," RAW("janitor-owner-7-let-go", "\"{}\"") "]", 1, "a", 0},
+		{"a number with more after it", "[" RECORD("1", "a", "x") "," RECORD("2x", "b", "x") "]", 1, "a", 0},
 		{"more than nine", "[" RECORD("9", "a", "x") "," RECORD("10", "b", "x") "]", 10, "b", 0},
 		{"the highest number, not the last one", "[" RECORD("2", "b", "x") "," RECORD("1", "a", HERE) "]", 2, "b", 0},
 		{"a record that cannot be read", "[" RECORD("1", "a", "x") "," RAW("janitor-owner-2", "\"<html>\"") "]", 2, "", 0},

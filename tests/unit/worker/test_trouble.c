@@ -107,6 +107,7 @@ static void tells_what_may_pass(void)
 		{"wrong password", ERR_AUTH, 401, true, false}, {"a page", ERR_NO_ROUTE, 200, true, false},
 		{"unknown shape", ERR_DECODE, 0, false, true}, {"server error", ERR_HTTP, 500, false, true},
 		{"redirect", ERR_HTTP, 302, false, true}, {"teapot", ERR_HTTP, 418, false, false},
+		{"no memory", ERR_NOMEM, 0, false, true},
 		{"invalid", ERR_INVALID, 422, false, false}, {"gone", ERR_NOT_FOUND, 404, false, false},
 		{"wrong setting", ERR_USAGE, 0, false, false}, {"stopped", ERR_STOPPED, 0, false, false},
 	};

@@ -144,7 +144,8 @@ static struct http_reply bulk_delete(struct server_of_runs *server, const json_t
 	if (server->no_bulk || bad || (server->max_limit > 0 && limit > server->max_limit)) {
 		json_decref(deleted);
 		if (server->no_bulk || bad)
-			return (struct http_reply){.status = server->no_bulk ? 404 : server->bad_status};
+			return (struct http_reply){.status = server->no_bulk ? 404 : server->bad_status,
+			                           .body = server->no_bulk ? "{\"detail\": \"Not Found\"}" : NULL};
 		struct http_reply refusal = reply_json(json_pack("{s:[{s:[s, s], s:{s:i}}]}", "exception_detail", "loc", "body",
 		                                                 "limit", "ctx", "le", server->max_limit));
 		refusal.status = 422;

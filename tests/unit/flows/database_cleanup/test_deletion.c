@@ -6,7 +6,7 @@
 #include "tests/unit/flows/database_cleanup/server_of_runs.h"
 #include "tests/unit/worker/flow_run.h"
 
-#define NO_PAUSE ", \"job_variables\": {\"batch_pause_ms\": 0}"
+#define NO_PAUSE ", \"job_variables\": {\"batch_pause_ms\": 0, \"batch_pause_max_ms\": 0}"
 
 struct fixture {
 	struct server_of_runs server;
