@@ -1,9 +1,7 @@
 """One Prefect server for all tests of a run. Tests share it, so each one names its own states, pools and deployments."""
 
 import contextlib
-import fcntl
 import functools
-import itertools
 import os
 import signal
 from datetime import timedelta
@@ -51,19 +49,17 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=1))
 
 
+def pytest_collection_modifyitems(config, items):
+    """Not run is not passed: what does not fit the database is no test of it."""
+    if harness.DATABASE != "sqlite":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
+
+
 @pytest.fixture(scope="session")
 def server_name():
-    """Runs side by side get servers of their own; what a killed run left behind is taken over and cleared."""
-    homes = harness.PROJECT / ".prefect"
-    homes.mkdir(exist_ok=True)
-    for number in itertools.count(1):
-        with open(homes / f"test-{number}.lock", "w") as guard:
-            try:
-                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield f"test-{number}"
-            return
+    with harness.own_name("test") as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """What the integration tests need: a Prefect server, its API and database, a history in it, and our program."""
 
 import contextlib
+import fcntl
+import itertools
 import json
 import os
 import queue
+import select
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
@@ -13,11 +15,13 @@ import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import database
 import httpx
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVER_COMMAND = PROJECT / "scripts/server"
 PROGRAM = PROJECT / os.environ.get("PREFECT_JANITOR_BIN", "build/prefect-janitor")
+DATABASE = os.environ.get("PREFECT_DATABASE", "sqlite")
 POLL_SECONDS = 0.02
 EXIT_SECONDS = 60
 SERVER_SETTINGS = (
@@ -77,6 +81,21 @@ def environment(**settings):
     return clean | {key: str(value) for key, value in settings.items()}
 
 
+@contextlib.contextmanager
+def own_name(prefix):
+    """Runs side by side get servers of their own; what a killed run left behind is taken over and cleared."""
+    homes = PROJECT / ".prefect"
+    homes.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        with open(homes / f"{prefix}-{number}.lock", "w") as guard:
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"{prefix}-{number}"
+            return
+
+
 class Server:
     """An embedded Prefect server of this test run."""
 
@@ -84,6 +103,7 @@ class Server:
         self.name = name
         self.home = PROJECT / ".prefect" / name
         self.options = ["--version", version] if version else []
+        self.options += ["--database", DATABASE]
         self.options += [part for setting in (*SERVER_SETTINGS, *settings) for part in ("--env", setting)]
         self.url = None
 
@@ -98,6 +118,13 @@ class Server:
 
     def stop(self):
         self._command("stop")
+
+    def kill(self):
+        """SIGKILL: nothing is put in order. Its database goes on."""
+        ended = os.pidfd_open(pid := json.loads((self.home / "server.json").read_text())["pid"])
+        os.killpg(pid, signal.SIGKILL)
+        select.select([ended], [], [])
+        os.close(ended)
 
     def python(self, *arguments):
         """Runs a script with this server's own Prefect and settings; returns what it prints."""
@@ -217,17 +244,14 @@ class Db:
     """The server's own tables: what is really there. Nothing is written but by write()."""
 
     def __init__(self, home):
-        self.path = Path(home) / "prefect.db"
-        self.connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30)
-        self.connection.row_factory = sqlite3.Row
+        self.database = database.connect(json.loads((Path(home) / "server.json").read_text())["database"])
 
     def query(self, sql, *values):
-        return [dict(row) for row in self.connection.execute(sql, values)]
+        return [dict(row) for row in self.database.query(sql, *values)]
 
     def write(self, sql, *values):
         """Past the server, for what its API does not do."""
-        with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
-            connection.execute(sql, values)
+        self.database.write(sql, *values)
 
     def existing(self, ids):
         """Which of these flow runs are still there."""

@@ -5,6 +5,7 @@ import json
 import pytest
 from harness import PROJECT, from_now, parse_time
 
+pytestmark = pytest.mark.databases
 READ_RESULT = PROJECT / "tests/integration/read_result.py"
 
 

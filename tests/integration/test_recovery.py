@@ -8,6 +8,7 @@ import pytest
 from harness import wait_until
 from test_restart import begin_deletion
 
+pytestmark = pytest.mark.databases
 OFFLINE_SECONDS = 30  # three missing heartbeats and a sync, at the tests' pace
 
 

@@ -3,6 +3,7 @@
 import pytest
 from harness import wait_until
 
+pytestmark = pytest.mark.databases
 LONG_MS = 600_000  # longer than any test: the worker is stopped in this pause
 
 

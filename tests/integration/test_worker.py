@@ -157,6 +157,7 @@ def test_run_once_with_nothing_to_do(idle, worker):
     worker(idle.pool, "--run-once").wait(timeout=10)
 
 
+@pytest.mark.databases
 @pytest.mark.threads
 def test_two_workers_share_twenty_runs(db, idle, old, worker):
     """Each run is executed once, and the runs that all of them were approved to delete are counted once."""
