@@ -5,7 +5,7 @@
 #include "worker/turn.h"
 #include "worker/worker.h"
 
-/* Claimed (Pending) for so long, and nothing says by whom. */
+/* Claimed (Pending, or cancelled right after) for so long, and nothing says by whom. */
 #define UNMARKED_US (60 * US_PER_SEC)
 
 /* What is known while one look goes on; the list of workers is only asked for when there is a run to decide on. */
@@ -83,7 +83,7 @@ static int is_abandoned(struct take_over *t, const struct flow_run *run, bool *r
 	}
 	if (held)
 		return is_gone(t, name, ret_abandoned, err);
-	*ret_abandoned = run->state_type == STATE_PENDING &&
+	*ret_abandoned = (run->state_type == STATE_PENDING || run->state_type == STATE_CANCELLING) &&
 	                 state_since(run) < server_clock_now(&t->worker->clock) - UNMARKED_US;
 	return 0;
 }

@@ -30,6 +30,19 @@ def test_claimed_and_never_marked(api, db, idle, old, worker, who):
     assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused"]
 
 
+def test_cancelled_between_claim_and_mark(api, db, idle, old, worker):
+    """Its worker died in between: what was Pending by somebody's claim is Cancelling by nobody's."""
+    state, ids = old(2)
+    run_id = idle.trigger(state)
+    claim(api, db, run_id, unique("nobody"))
+    api.cancel(run_id)
+    long_ago = from_now(minutes=-2).replace(tzinfo=None).isoformat(" ")  # the minute in which its worker may still come
+    db.write("UPDATE flow_run_state SET timestamp = ? WHERE id = (SELECT state_id FROM flow_run WHERE id = ?)", long_ago, run_id)
+    worker(idle.pool)
+    assert api.wait_state(run_id, "Cancelled", timeout=30)["state"]["message"] == "cancelled: nothing was deleted"
+    assert db.existing(ids) == set(ids)
+
+
 def test_claimed_by_a_worker_that_is_there(api, db, idle, old, worker):
     """What it has claimed is its own business."""
     other = worker(idle.pool)
