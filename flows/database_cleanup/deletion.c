@@ -143,7 +143,7 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 			continue;
 		}
 		keep_pace(d, runs, rc);
-		if (rc == ERR_NO_ROUTE && !d->bulk_seen) {
+		if (rc == ERR_NO_ROUTE && !d->bulk_seen && !ambiguous) {
 			d->single = true;
 			return CALL_REFUSED;
 		}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from harness import parse_time, unique
+from proxy import html
 
 COUNT = 40
 # Long enough to act between two batches of 10, short enough to wait for.
@@ -93,6 +94,19 @@ def test_with_and_without_bulk_delete(api, db, janitor, old):
     janitor.wait_log(run_id, "Completed: deleted 25 of 25")
     single = any("no bulk_delete" in line for line in db.logs(run_id))
     assert single is api.get("/admin/version").startswith("3.4.")
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_page_in_place_of_the_first_answer(db, idle, old, worker, proxy, side):
+    """Somebody's page with 200, whether the server has deleted or not: all is counted, and bulk_delete is not given up."""
+    state, ids = old(25)
+    with proxy.add(html(), path="/bulk_delete$", side=side) as page:
+        worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+        run_id = idle.ask(state)
+        result = idle.approve(run_id)
+        page.wait()
+    assert (result["deleted"], result["gone"], db.existing(ids)) == (25, 0, set())
+    assert not any("no bulk_delete" in line for line in db.logs(run_id))
 
 
 @pytest.mark.databases
