@@ -159,10 +159,10 @@ class Auditor:
                 yield f"cancelled with the message {message!r}"
         elif given_up := GIVEN_UP.match(message):
             began = attempt.states[0]["timestamp"]
-            kills = sum(what in ("SIGKILL", "SIGTERM") or "cut off" in what or "SIGSTOP" in what
-                        for hand in self.torture.hands for when, what in hand.deeds if began <= when <= last["timestamp"])
+            kills = sum(what == "SIGKILL" for hand in self.torture.hands for when, what in hand.deeds
+                        if began <= when <= last["timestamp"])
             if kills < int(given_up[1]):
-                yield f"given up after {kills} faults of workers: {message}"
+                yield f"given up after {kills} workers were killed: {message}"
         elif not OTHERS.search(message) or (last["type"] == "FAILED" and "never resumed" in message and attempt.approved):
             yield f"ended as {last['name']} ({message!r}) without a reason"
         cancelling = [state for state in attempt.states if state["type"] == "CANCELLING"]
