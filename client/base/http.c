@@ -31,6 +31,8 @@ struct http {
 	int sent;                   /* how often libcurl sent the try under way */
 	char reason[CURL_ERROR_SIZE];
 	struct http_effort effort;  /* of the latest call */
+	const struct http_request *request; /* under way */
+	bool enough;                /* its on_body wants no more of it */
 };
 
 enum outcome { OUTCOME_ANSWER, OUTCOME_UNSENT, OUTCOME_LOST };
@@ -47,12 +49,24 @@ void http_cleanup(void)
 	curl_global_cleanup();
 }
 
+static bool sink_wants_more(struct http *http, const char *data, size_t len)
+{
+	const struct http_request *request = http->request;
+	long status = 0;
+
+	if (request->on_body == NULL)
+		return true;
+	(void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status / 100 != 2 || request->on_body(request->on_body_arg, data, len);
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct http *http = arg;
 
 	text_add(&http->body, data, size * count);
-	return http->body.failed ? 0 : size * count;
+	http->enough = !sink_wants_more(http, data, size * count);
+	return http->body.failed || http->enough ? 0 : size * count;
 }
 
 static bool grace_is_over(const struct http *http)
@@ -145,7 +159,6 @@ static bool set_options(struct http *http, CURL *curl, const struct http_setting
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
-	SET(CURLOPT_TIMEOUT_MS, (long)s->request_timeout_ms);
 	SET(CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFETIME_S);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_SSL_VERIFYPEER, s->insecure ? 0L : 1L);
@@ -285,12 +298,11 @@ enum http_retry http_retry_status(int status)
 	return HTTP_RETRY_NEVER;
 }
 
-/* The header @name of the last answer, "" where there is none; borrowed until the next request. */
-static const char *answer_header(CURL *curl, const char *name)
+const char *http_answer_header(struct http *http, const char *name)
 {
 	struct curl_header *header;
 
-	return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
+	return curl_easy_header(http->curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
 /* A date as HTTP writes it, 0 where it is none. */
@@ -329,8 +341,11 @@ static CURLcode try_once(struct http *http, bool again, struct http_answer *answ
 	http->sent = 0;
 	http->body.len = 0;
 	http->body.failed = false;
+	http->enough = false;
 
 	CURLcode rc = curl_easy_perform(http->curl);
+	if (rc == CURLE_WRITE_ERROR && http->enough)
+		rc = CURLE_OK;
 	(void)curl_easy_getinfo(http->curl, CURLINFO_TOTAL_TIME_T, &took_us);
 	if (rc == CURLE_OK)
 		(void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -343,8 +358,8 @@ static CURLcode try_once(struct http *http, bool again, struct http_answer *answ
 		return rc;
 
 	answer->status = (int)status;
-	answer->date = read_date(answer_header(http->curl, "Date"));
-	answer->retry_after_ms = http_retry_after_ms(answer_header(http->curl, "Retry-After"), answer->date);
+	answer->date = read_date(http_answer_header(http, "Date"));
+	answer->retry_after_ms = http_retry_after_ms(http_answer_header(http, "Retry-After"), answer->date);
 	return CURLE_OK;
 }
 
@@ -439,6 +454,9 @@ static int try_often(struct http *http, const struct http_request *request, stru
 /* Method, URL and body of @request; @body is the serialised JSON or NULL and must outlive the tries. */
 static int prepare(struct http *http, const struct http_request *request, const char *body, struct error *err)
 {
+	int64_t timeout = request->timeout_ms > 0 ? request->timeout_ms : http->settings->request_timeout_ms;
+
+	http->request = request;
 	http->url.len = 0;
 	text_addf(&http->url, "%s%s", http->settings->url, request->path);
 	if (http->url.failed)
@@ -451,6 +469,8 @@ static int prepare(struct http *http, const struct http_request *request, const 
 		rc = curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, body);
 	if (rc == CURLE_OK && body == NULL)
 		rc = curl_easy_setopt(http->curl, CURLOPT_HTTPGET, 1L);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)timeout);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, request->method);
 	if (rc == CURLE_OK)

@@ -57,12 +57,19 @@ struct http_settings {
 	_Atomic(const struct http_settings *) newer;
 };
 
+/* Sees the body of an answer of status 2xx as it comes. Returns false where it has seen enough: the answer is then what
+ * has come so far. */
+typedef bool http_sink(void *arg, const char *data, size_t len);
+
 struct http_request {
 	const char *method;
-	const char *path;        /* appended to the settings' url; starts with a slash */
+	const char *path;        /* appended to the settings' url; starts with a slash, or is empty */
 	const json_t *body;      /* borrowed; sent as JSON; NULL for none */
 	bool repeatable;         /* doing it twice is the same as doing it once */
 	int64_t budget_ms;       /* 0: the settings' retry_budget_ms */
+	int64_t timeout_ms;      /* 0: the settings' request_timeout_ms */
+	http_sink *on_body;      /* NULL for none */
+	void *on_body_arg;       /* borrowed */
 };
 
 struct http_answer {
@@ -108,6 +115,9 @@ int http_call(struct http *http, const struct http_request *request, struct http
 const struct http_effort *http_last_effort(const struct http *http);
 
 void http_answer_release(struct http_answer *answer);
+
+/* The header @name of the latest answer, also while its body comes; "" where there was none. Borrowed until the next call. */
+const char *http_answer_header(struct http *http, const char *name);
 
 /* The Retry-After header @value of an answer whose Date header was @date (0: it had none), as a span of at most
  * HTTP_RETRY_AFTER_MAX_MS. A date is compared with the server's own one, since our clock may be wrong, and is not
