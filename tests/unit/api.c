@@ -20,13 +20,18 @@ static void open_session(struct api *api, struct http_server *server)
 		abort();
 }
 
-void api_open(struct api *api, const struct http_step *steps, size_t count)
+struct http_server *api_script(const struct http_step *steps, size_t count)
 {
 	size_t used = 0;
 
 	while (used < count && steps[used].method != NULL)
 		used++;
-	open_session(api, http_server_script(steps, used));
+	return http_server_script(steps, used);
+}
+
+void api_open(struct api *api, const struct http_step *steps, size_t count)
+{
+	open_session(api, api_script(steps, count));
 }
 
 void api_open_handler(struct api *api, http_handler *handler, void *arg)

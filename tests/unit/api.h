@@ -20,7 +20,10 @@ struct api {
 	struct prefect *prefect;
 };
 
-/* Starts the server and opens the session; the script ends at the first step without a method. */
+/* A scripted server alone; the script ends at the first step without a method. */
+struct http_server *api_script(const struct http_step *steps, size_t count);
+
+/* Starts the server, likewise, and opens the session. */
 void api_open(struct api *api, const struct http_step *steps, size_t count);
 void api_open_handler(struct api *api, http_handler *handler, void *arg);
 

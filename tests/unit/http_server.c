@@ -120,24 +120,32 @@ static void send_endless(int fd)
 	free(block);
 }
 
+/* Waits until the client leaves. */
+static void await_end(const struct http_server *server, int fd)
+{
+	char scrap[1024];
+
+	while (wait_readable(server, fd) && recv(fd, scrap, sizeof scrap, 0) > 0)
+		;
+}
+
 static void send_reply(const struct http_server *server, int fd, const struct http_reply *reply)
 {
 	const char *body = reply->owned != NULL ? reply->owned : reply->body != NULL ? reply->body : "";
 	AUTO_TEXT head = {.max = REQUEST_MAX};
-	char scrap[1024];
 
 	switch (reply->trick) {
 	case TRICK_CLOSE:
 		return;
 	case TRICK_STALL:
-		while (wait_readable(server, fd) && recv(fd, scrap, sizeof scrap, 0) > 0)
-			;
+		await_end(server, fd);
 		return;
 	case TRICK_RAW:
 		(void)send_all(fd, body, strlen(body));
 		return;
 	case TRICK_NONE:
 	case TRICK_HALF:
+	case TRICK_OPEN:
 	case TRICK_ENDLESS:
 	case TRICK_CHUNKED:
 		break;
@@ -147,7 +155,7 @@ static void send_reply(const struct http_server *server, int fd, const struct ht
 	          reply->headers != NULL ? reply->headers : "");
 	if (reply->trick == TRICK_CHUNKED)
 		text_addf(&head, "Transfer-Encoding: chunked\r\n");
-	else if (reply->trick != TRICK_ENDLESS && (reply->headers == NULL || strstr(reply->headers, "Content-Length") == NULL))
+	else if (reply->trick != TRICK_ENDLESS && reply->trick != TRICK_OPEN && (reply->headers == NULL || strstr(reply->headers, "Content-Length") == NULL))
 		text_addf(&head, "Content-Length: %zu\r\n", strlen(body));
 	text_addf(&head, "\r\n");
 	if (!send_all(fd, text_str(&head), head.len))
@@ -158,6 +166,8 @@ static void send_reply(const struct http_server *server, int fd, const struct ht
 		send_endless(fd);
 	else
 		(void)send_all(fd, body, reply->trick == TRICK_HALF ? strlen(body) / 2 : strlen(body));
+	if (reply->trick == TRICK_OPEN)
+		await_end(server, fd);
 }
 
 static bool has_line(const char *headers, const char *line)

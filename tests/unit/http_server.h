@@ -14,6 +14,7 @@ enum http_trick {
 	TRICK_HALF,     /* the headers promise the whole body, half of it comes */
 	TRICK_STALL,    /* nothing more until the client gives up */
 	TRICK_RAW,      /* the body is all that is sent: no status line, no headers */
+	TRICK_OPEN,     /* the whole body, without saying that it is whole; nothing more until the client gives up */
 	TRICK_ENDLESS,  /* a body without an end */
 	TRICK_CHUNKED,  /* the body in chunks of seven bytes */
 };
