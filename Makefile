@@ -59,6 +59,10 @@ $(EMBED_FILES:%=$(OUT)/%.o): $(OUT)/%.o: %
 $(OUT)/unit-tests: $(UNIT_OBJECTS) $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
 
+# The MCP client alone, for tests/integration/test_mcp.py.
+$(OUT)/mcp-client: $(OUT)/tests/integration/mcp_client.o $(filter $(OUT)/client/base/%.o $(OUT)/client/mcp/%.o,$(OBJECTS))
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 unit: $(OUT)/unit-tests ## unit tests of this BUILD
 	$(OUT)/unit-tests
 
@@ -116,4 +120,5 @@ clean: ## remove build/
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(INJECTION_OBJECTS:.o=.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d)
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(INJECTION_OBJECTS:.o=.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d) \
+	$(OUT)/tests/integration/mcp_client.d
