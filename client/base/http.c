@@ -1,6 +1,7 @@
 #include "client/base/http.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -220,7 +221,7 @@ struct http *http_new(const struct http_settings *settings)
 
 	if (http == NULL)
 		return NULL;
-	http->body.max = HTTP_ANSWER_MAX;
+	http->body.max = settings->answer_max > 0 ? settings->answer_max : HTTP_ANSWER_MAX;
 	http->url.max = 64 * 1024;
 	if (!use_settings(http, newest(settings))) {
 		http_free(http);
@@ -289,7 +290,7 @@ enum http_retry http_retry_status(int status)
 	} table[] = {
 		{408, HTTP_RETRY_REPEATABLE}, {425, HTTP_RETRY_REPEATABLE}, {429, HTTP_RETRY_ALWAYS},
 		{500, HTTP_RETRY_REPEATABLE}, {502, HTTP_RETRY_REPEATABLE}, {503, HTTP_RETRY_ALWAYS},
-		{504, HTTP_RETRY_REPEATABLE},
+		{504, HTTP_RETRY_REPEATABLE}, {529, HTTP_RETRY_ALWAYS},
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -366,9 +367,12 @@ static CURLcode try_once(struct http *http, bool again, struct http_answer *answ
 static int transport_error(struct http *http, CURLcode rc, int tries, struct error *err)
 {
 	const char *reason = http->reason[0] != '\0' ? http->reason : curl_easy_strerror(rc);
+	char too_large[64];
 
-	if (http->body.failed && http->body.len >= HTTP_ANSWER_MAX / 2)
-		reason = "the answer is larger than 64 MiB";
+	if (http->body.failed && http->body.len >= http->body.max / 2) {
+		(void)snprintf(too_large, sizeof too_large, "the answer is larger than %zu MiB", http->body.max >> 20);
+		reason = too_large;
+	}
 	if (http->sent > 1)
 		reason = "the connection ended without an answer";
 	return error_set(err, ERR_TRANSPORT, "no answer from %s: %s%s", http->settings->url, reason,
@@ -376,13 +380,13 @@ static int transport_error(struct http *http, CURLcode rc, int tries, struct err
 }
 
 /* How long to wait before the next try; the server's own wish goes first. */
-static int64_t next_wait_ms(const struct http_answer *answer, int tries)
+static int64_t next_wait_ms(const struct http_answer *answer, int64_t first_ms, int tries)
 {
-	int64_t wait = BACKOFF_FIRST_MS;
+	int64_t wait = first_ms > 0 ? first_ms : BACKOFF_FIRST_MS;
 
 	if (answer->retry_after_ms > 0)
 		return answer->retry_after_ms;
-	for (; tries > BACKOFF_FLAT_TRIES && wait < BACKOFF_MAX_MS; tries--)
+	for (; tries > (first_ms > 0 ? 1 : BACKOFF_FLAT_TRIES) && wait < BACKOFF_MAX_MS; tries--)
 		wait *= 2;
 	return wait_jitter(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
 }
@@ -411,17 +415,30 @@ static bool wait_for_next_try(struct http *http, int64_t ms)
 	return grace_is_over(http);
 }
 
+/* The time of the next try, of a request whose first one began at @started. */
+static void limit_try(struct http *http, const struct http_request *request, int64_t started)
+{
+	int64_t timeout = request->timeout_ms > 0 ? request->timeout_ms : http->settings->request_timeout_ms;
+
+	if (request->limit_ms > 0) {
+		int64_t left = started + request->limit_ms - clock_mono_ms();
+		timeout = left < timeout ? left : timeout;
+	}
+	(void)curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)(timeout > 0 ? timeout : 1));
+}
+
 /* Repeats the prepared request as the table allows. */
 static int try_often(struct http *http, const struct http_request *request, struct http_answer *answer,
                      bool *ret_ambiguous, struct error *err)
 {
 	int64_t budget = request->budget_ms > 0 ? request->budget_ms : http->settings->retry_budget_ms;
 	int64_t started = clock_mono_ms();
-	int64_t deadline = started + budget;
+	int64_t deadline = started + (request->limit_ms > 0 && request->limit_ms < budget ? request->limit_ms : budget);
 	bool few = http->settings->few_tries && http->in_trouble;
 
 	http->effort = (struct http_effort){0};
 	for (int tries = 1;; tries++) {
+		limit_try(http, request, started);
 		CURLcode rc = try_once(http, tries > 1, answer);
 		enum http_retry retry;
 
@@ -437,9 +454,10 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		if (rc == CURLE_ABORTED_BY_CALLBACK && grace_is_over(http))
 			return error_set(err, ERR_STOPPED, "shutting down");
 
-		int64_t wait = next_wait_ms(answer, tries);
+		int64_t wait = next_wait_ms(answer, http->settings->first_wait_ms, tries);
 		bool again = retry == HTTP_RETRY_ALWAYS || (retry == HTTP_RETRY_REPEATABLE && request->repeatable);
-		if (is_hopeless(rc) || (rc == CURLE_OK && answer->status == 500 && tries >= TRIES_OF_500))
+		if (is_hopeless(rc) || (rc == CURLE_OK && answer->status == 500 && tries >= TRIES_OF_500) ||
+		    (request->tries_max > 0 && tries >= request->tries_max))
 			again = false;
 		if (clock_mono_ms() + wait >= deadline || (few && tries >= TRIES_IN_TROUBLE))
 			again = false;

@@ -1,10 +1,11 @@
 /* The one request function.
  *
  * Every request: connect and total timeouts, certificate checks on, http and https only, no
- * redirects, an answer of at most HTTP_ANSWER_MAX bytes. Failures are retried by one table and
+ * redirects, an answer of limited size (HTTP_ANSWER_MAX, or less). Failures are retried by one table and
  * within one time budget, with exponential back-off, jitter, and Retry-After where the server sends it:
  *
- *   never reached the server (refused, no DNS), 429, 503    always: the server did nothing
+ *   never reached the server (refused, no DNS), 429, 503,
+ *   529 (a model server that is overloaded)                 always: the server did nothing
  *   cut off, timed out, 408, 425, 500, 502, 504             only where the request says `repeatable`
  *   500                                                     two more tries, then it is the answer
  *   anything else                                           never
@@ -55,6 +56,8 @@ struct http_settings {
 	void *observer_arg;          /* borrowed */
 	/* NULL, or settings that replace these for good: every session takes them over before its next request. */
 	_Atomic(const struct http_settings *) newer;
+	int64_t first_wait_ms;       /* before the second try, then doubled; 0: what suits Prefect's SQLite */
+	size_t answer_max;           /* bytes of one answer; 0: HTTP_ANSWER_MAX */
 };
 
 /* Sees the body of an answer of status 2xx as it comes. Returns false where it has seen enough: the answer is then what
@@ -70,6 +73,8 @@ struct http_request {
 	int64_t timeout_ms;      /* 0: the settings' request_timeout_ms */
 	http_sink *on_body;      /* NULL for none */
 	void *on_body_arg;       /* borrowed */
+	int64_t limit_ms;        /* all tries, with the last answer; 0: no more than the above */
+	int tries_max;           /* 0: as many as the budget allows */
 };
 
 struct http_answer {

@@ -140,7 +140,7 @@ static void classifies_statuses(void)
 		{"408", 408, HTTP_RETRY_REPEATABLE}, {"409", 409, HTTP_RETRY_NEVER},      {"422", 422, HTTP_RETRY_NEVER},
 		{"425", 425, HTTP_RETRY_REPEATABLE}, {"429", 429, HTTP_RETRY_ALWAYS},     {"500", 500, HTTP_RETRY_REPEATABLE},
 		{"501", 501, HTTP_RETRY_NEVER},      {"502", 502, HTTP_RETRY_REPEATABLE}, {"503", 503, HTTP_RETRY_ALWAYS},
-		{"504", 504, HTTP_RETRY_REPEATABLE},
+		{"504", 504, HTTP_RETRY_REPEATABLE}, {"529", 529, HTTP_RETRY_ALWAYS},
 	};
 
 	EACH(row, rows)
@@ -342,6 +342,50 @@ static void refuses_other_schemes(void)
 	}
 }
 
+static void keeps_to_the_limits_of_a_request(void)
+{
+	static const struct {
+		const char *name;
+		int tries_max;
+		int64_t limit_ms;
+		size_t answer_max;
+		struct http_reply reply;
+		size_t requests;
+		int rc;
+		const char *text; /* of the error */
+	} rows[] = {
+		{"one try", 1, 0, 0, {.status = 503}, 1, 0, NULL},
+		{"three tries", 3, 0, 0, {.status = 529}, 3, 0, NULL},
+		{"two tries that are cut off", 2, 0, 0, {.trick = TRICK_CLOSE}, 2, ERR_TRANSPORT, "(several tries)"},
+		{"no time for the wait", 0, 900, 0, {.status = 429, .headers = "Retry-After: 1\r\n"}, 1, 0, NULL},
+		{"no time for the answer", 0, STALL_MS, 0, {.trick = TRICK_STALL}, 1, ERR_TRANSPORT, "timed out"},
+		{"an answer without an end", 0, 0, 2 << 20, {.trick = TRICK_ENDLESS}, 1, ERR_TRANSPORT, "larger than 2 MiB"},
+	};
+
+	EACH(row, rows)
+	{
+		struct http_step steps[STEPS_MAX] = {0};
+		for (size_t i = 0; i < row->requests; i++)
+			steps[i] = (struct http_step){.method = "GET", .reply = row->reply};
+		struct http_server *server = http_server_script(steps, row->requests);
+		struct http_settings settings = api_settings(http_server_url(server));
+		settings.answer_max = row->answer_max;
+		settings.first_wait_ms = 1;
+		struct http *http = http_new(&settings);
+		struct http_answer answer = {.body = NULL};
+		struct error err = {0};
+
+		CHECK_RC(row->name, http_call(http, &(struct http_request){.method = "GET", .path = "/", .repeatable = true,
+		                                                           .tries_max = row->tries_max, .limit_ms = row->limit_ms},
+		                              &answer, NULL, &err), row->rc, &err);
+		if (row->rc != 0)
+			CHECK_HAS(row->name, err.text, row->text);
+		http_answer_release(&answer);
+		http_free(http);
+		CHECK_INT(row->name, api_stop_server(server, row->name), row->requests);
+	}
+}
+
 UNIT_SUITE("client/base/http", TEST(answers_as_the_table_says), TEST(fails_as_the_table_says), TEST(classifies_statuses),
            TEST(tries_again_where_nobody_listens), TEST(a_stop_ends_the_waits), TEST(ends_in_time), TEST(tells_its_observer),
-           TEST(refuses_other_schemes))
+           TEST(refuses_other_schemes), TEST(keeps_to_the_limits_of_a_request))

@@ -195,6 +195,8 @@ static void reads_the_date(void)
 		CHECK_RC(row->name, http_call(http, &(struct http_request){.method = "GET", .path = "/"}, &answer, NULL, &err), 0,
 		         &err);
 		CHECK_INT(row->name, answer.date, row->date);
+		CHECK_STR(row->name, http_answer_header(http, "content-length"), "0");
+		CHECK_STR(row->name, http_answer_header(http, "X-Other"), "");
 		http_answer_release(&answer);
 		http_free(http);
 		(void)api_stop_server(server, row->name);
