@@ -1,0 +1,55 @@
+/* What differs between the two APIs; private to client/llm. Every function that makes JSON returns a new reference, or
+ * NULL without memory. */
+#ifndef CLIENT_LLM_DIALECT_H
+#define CLIENT_LLM_DIALECT_H
+
+#include "client/base/json.h"
+#include "client/llm/llm.h"
+
+/* What both keep at the top of an answer, under names of their own. */
+struct llm_answer {
+	char *id;
+	json_t *content;
+	json_t *usage;
+	int stop; /* enum llm_stop */
+};
+
+struct llm_dialect {
+	const char *name;
+	const char *base_url;    /* the provider's own */
+	const char *path;        /* below the base URL */
+	const char *url_setting; /* names for texts */
+	const char *key_setting;
+	const char *id_header;   /* carries the request id */
+	json_t *(*new_request)(const struct llm_settings *settings, const char *system); /* with "messages", without tools */
+	json_t *(*new_tool)(const struct llm_tool *tool);
+	json_t *(*new_choice)(bool must_call);
+	/* Append to the array @messages; -1 without memory. */
+	int (*add_user)(json_t *messages, const char *text);
+	int (*add_results)(json_t *messages, const struct llm_tool_result *results, size_t count);
+	const struct json_field *answer_fields; /* of struct llm_answer */
+	size_t answer_field_count;
+	const struct json_field *usage_fields;  /* of struct llm_turn: input_tokens, output_tokens */
+	size_t usage_field_count;
+	/* Fills text, calls, raw, and a better stop of a turn. On failure it is half filled and the caller's to release. */
+	int (*read_content)(const json_t *content, struct llm_turn *turn, struct error *err);
+};
+
+extern const struct llm_dialect llm_anthropic;
+extern const struct llm_dialect llm_openai;
+
+/* Appends @call, whose members the turn then owns. ERR_DECODE where there are too many, or ERR_NOMEM: they are still the
+ * caller's. */
+int llm_turn_add_call(struct llm_turn *turn, const struct llm_tool_call *call, struct error *err) MUST_CHECK;
+void llm_call_release(struct llm_tool_call *call);
+
+/* Does the turn already have a call with this id? */
+bool llm_turn_has_call(const struct llm_turn *turn, const char *id);
+
+#define LLM_COUNT(fields) (sizeof(fields) / sizeof((fields)[0]))
+/* json_decode() and json_release() with a table that is an array. The whole of *@ret_struct is written. */
+#define LLM_DECODE(object, fields, ret_struct, err) \
+	json_decode(object, fields, LLM_COUNT(fields), ret_struct, sizeof *(ret_struct), err)
+#define LLM_RELEASE(fields, object) json_release(fields, LLM_COUNT(fields), object)
+
+#endif
