@@ -472,8 +472,6 @@ static int try_often(struct http *http, const struct http_request *request, stru
 /* Method, URL and body of @request; @body is the serialised JSON or NULL and must outlive the tries. */
 static int prepare(struct http *http, const struct http_request *request, const char *body, struct error *err)
 {
-	int64_t timeout = request->timeout_ms > 0 ? request->timeout_ms : http->settings->request_timeout_ms;
-
 	http->request = request;
 	http->url.len = 0;
 	text_addf(&http->url, "%s%s", http->settings->url, request->path);
@@ -487,8 +485,6 @@ static int prepare(struct http *http, const struct http_request *request, const 
 		rc = curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, body);
 	if (rc == CURLE_OK && body == NULL)
 		rc = curl_easy_setopt(http->curl, CURLOPT_HTTPGET, 1L);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)timeout);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, request->method);
 	if (rc == CURLE_OK)

@@ -446,7 +446,7 @@ static int take_turn(struct llm *llm, struct llm_conversation *conversation, con
                      struct llm_turn *ret_turn, struct error *err)
 {
 	char id[REQUEST_ID_SIZE];
-	const char *header = http_last_header(llm->http, llm->dialect->id_header);
+	const char *header = http_answer_header(llm->http, llm->dialect->id_header);
 
 	text_clean(id, sizeof id, header, strlen(header));
 	hide_key(id, strlen(id), llm->settings->key);
