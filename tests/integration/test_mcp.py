@@ -6,12 +6,14 @@ import os
 import runpy
 import signal
 import subprocess
+import sys
 
 import httpx
 import pytest
 from harness import PROGRAM, PROJECT, SERVER_COMMAND, assert_no_sanitizer_report, environment, unique, wait_until
 
 pytestmark = pytest.mark.mcp
+sys.path.append(str(SERVER_COMMAND.parent))  # what the command itself imports
 free_port = runpy.run_path(str(SERVER_COMMAND))["free_port"]
 CLIENT = PROGRAM.parent / "mcp-client"
 READ_ONLY = {"get_identity", "get_dashboard", "get_deployments", "get_flows", "get_flow_runs", "get_flow_run_logs",
