@@ -89,7 +89,8 @@ static bool cut_nesting(const char *data, size_t len, struct text *out)
 
 static int read_deep(const char *data, size_t len, json_t **ret_json, struct error *err)
 {
-	AUTO_TEXT cut = {.max = len};
+	/* "[]" becomes "null": twice as long at most. */
+	AUTO_TEXT cut = {.max = 2 * len + 4};
 
 	(void)cut_nesting(data, len, &cut);
 	return cut.failed ? error_nomem(err) : json_read(text_str(&cut), cut.len, ret_json, err);

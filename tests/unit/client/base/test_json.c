@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "client/base/text.h"
 #include "tests/unit/unit.h"
 
 struct thing {
@@ -240,6 +241,28 @@ static void makes_ids_and_times(void)
 	CHECK_JSON("time", time, "\"1970-01-01T00:00:00.000001Z\"");
 }
 
-UNIT_SUITE("client/base/json", TEST(decodes_every_kind), TEST(leaves_out_what_is_missing), TEST(refuses_wrong_fields),
+/* What is too deep is read as null, which may be longer than what it stands for. Found by fuzzing. */
+static void reads_many_things_that_are_too_deep(void)
+{
+	AUTO_TEXT text = {.max = 64 * 1024};
+	AUTO_JSON *json = NULL;
+	struct error err;
+
+	for (int i = 0; i < 64; i++)
+		text_addf(&text, "[");
+	for (int i = 0; i < 1000; i++)
+		text_addf(&text, "[],");
+	text_addf(&text, "{}");
+	for (int i = 0; i < 64; i++)
+		text_addf(&text, "]");
+	CHECK_RC("deep", json_read(text_str(&text), text.len, &json, &err), 0, &err);
+	const json_t *inner = json;
+	for (int i = 0; i < 63; i++)
+		inner = json_array_get(inner, 0);
+	CHECK_INT("each of them", json_array_size(inner), 1001);
+	CHECK("is null", json_is_null(json_array_get(inner, 0)) && json_is_null(json_array_get(inner, 1000)));
+}
+
+UNIT_SUITE("client/base/json", TEST(reads_many_things_that_are_too_deep), TEST(decodes_every_kind), TEST(leaves_out_what_is_missing), TEST(refuses_wrong_fields),
            TEST(decodes_lists), TEST(reads_strictly), TEST(reads_large_integers_as_reals),
            TEST(makes_ids_and_times))
