@@ -50,6 +50,13 @@ static enum step on_error(struct execution *e, const char *what, const struct er
 	return STEP_LATER;
 }
 
+/* What is missing is something else than the run: a pool or a flow that was deleted. The run is looked at again. */
+static enum step on_error_beside(struct execution *e, const char *what, struct error *err)
+{
+	err->code = err->code == ERR_NOT_FOUND ? ERR_BUSY : err->code;
+	return on_error(e, what, err);
+}
+
 /* What the server says of the run now: a remembered state is worth nothing. */
 static enum step read_run(struct execution *e)
 {
@@ -67,7 +74,7 @@ static enum step find_flow(struct execution *e)
 	struct error err;
 
 	if (worker_find_flow(e->worker, e->prefect, e->run.flow_id, &e->flow, &err) != 0)
-		return on_error(e, "its flow cannot be read", &err);
+		return on_error_beside(e, "its flow cannot be read", &err);
 	if (e->flow == NULL)
 		return STEP_DROP;
 	if (e->run.deployment_id[0] == '\0')
@@ -169,7 +176,7 @@ static enum step sign(struct execution *e)
 		return STEP_DROP;
 	if (rc == 0)
 		rc = executor_sign(e->worker, e->prefect, e->handle.id, &err);
-	return rc == 0 ? STEP_ON : on_error(e, "it cannot be marked", &err);
+	return rc == 0 ? STEP_ON : on_error_beside(e, "it cannot be marked", &err);
 }
 
 static enum step read_template(struct execution *e)
@@ -178,7 +185,7 @@ static enum step read_template(struct execution *e)
 	struct error err;
 
 	if (work_pool_read(e->prefect, e->worker->settings->pool, &pool, &err) != 0)
-		return on_error(e, "its work pool cannot be read", &err);
+		return on_error_beside(e, "its work pool cannot be read", &err);
 	e->template = json_incref(pool.template);
 	e->pool_paused = pool.is_paused;
 	work_pool_release(&pool);
@@ -315,6 +322,20 @@ static enum step prepare(struct execution *e)
 	return step;
 }
 
+/* A run that was taken over: from here on it may be what kills its worker. */
+static enum step note_begin(struct execution *e)
+{
+	struct owner self = worker_owner(e->worker);
+	struct error err;
+
+	if (e->handle.taking == 0)
+		return STEP_ON;
+	if (ownership_begin(e->prefect, e->handle.id, &self, e->handle.taking, &err) != 0)
+		return on_error(e, "its begin cannot be noted", &err);
+	registry_note_taking(&e->worker->registry, e->handle.id, 0);
+	return STEP_ON;
+}
+
 static enum step read_question(struct execution *e)
 {
 	struct error err;
@@ -351,6 +372,8 @@ static void execute(struct execution *e)
 
 	if (step == STEP_ON)
 		step = read_question(e);
+	if (step == STEP_ON)
+		step = note_begin(e);
 	if (step == STEP_ON) {
 		char lease[UUID_SIZE];
 		if (concurrency_lease_of(&e->run, lease))

@@ -194,13 +194,14 @@ static int look(struct flow_ctx *ctx, struct error *err)
 		return rc;
 
 	bool owns = true;
-	if (now.state_type != STATE_RUNNING) {
+	rc = state_type_is_live((enum state_type)now.state_type)
+	             ? executor_owns(ctx->worker, ctx->prefect, &now, &owns, err)
+	             : 0;
+	if (rc == 0 && !owns) {
+		(void)halt(ctx, HALT_TAKEN);
+	} else if (rc == 0 && now.state_type != STATE_RUNNING) {
 		(void)halt(ctx, HALT_STATE);
 		ctx->halt_state = (enum state_type)now.state_type;
-	} else {
-		rc = executor_owns(ctx->worker, ctx->prefect, &now, &owns, err);
-		if (rc == 0 && !owns)
-			(void)halt(ctx, HALT_TAKEN);
 	}
 	flow_run_release(&now);
 	if (rc == 0)
@@ -525,7 +526,11 @@ enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form)
 
 	/* The answer to a first try was lost, and the run was resumed before the second: it was asked all the same. */
 	struct question now;
-	if (question_read(ctx->prefect, &ctx->run, &now, NULL) == 0 && now.asked)
+	struct error read_err;
+	while (question_read(ctx->prefect, &ctx->run, &now, &read_err) != 0)
+		if (!flow_retry(ctx, &read_err))
+			return flow_halted(ctx) ? flow_halt(ctx, "nothing was done") : flow_fail(ctx, &err);
+	if (now.asked)
 		return FLOW_LEFT;
 	return flow_fail(ctx, &err);
 }

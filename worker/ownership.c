@@ -7,14 +7,17 @@
 #include "client/prefect/run_input.h"
 
 #define KEY_PREFIX "janitor-owner-"
+#define BEGUN "-begun"
 #define LET_GO "-let-go"
+/* Takings that are remembered. */
+#define KEEP 20
 #define KEY_SIZE 40
 #define NUMBER_MAX 999999999
 #define CLAIM_BEFORE "claimed by worker '"
 #define CLAIM_AFTER "'"
 
-/* The number in a key, 0 for a key that is not ours; *ret_let_go: it is the note that this taking was let go. */
-static int key_number(const json_t *input, bool *ret_let_go)
+/* The number in a key, 0 for a key that is not ours; *ret_note is what follows it: "" for a taking. */
+static int key_number(const json_t *input, const char **ret_note)
 {
 	const char *key = json_string_value(json_object_get(input, "key"));
 	char *end;
@@ -23,20 +26,20 @@ static int key_number(const json_t *input, bool *ret_let_go)
 		return 0;
 	const char *digits = key + strlen(KEY_PREFIX);
 	long number = *digits >= '1' && *digits <= '9' ? strtol(digits, &end, 10) : 0;
-	if (number <= 0 || number > NUMBER_MAX || (*end != '\0' && strcmp(end, LET_GO) != 0))
+	if (number <= 0 || number > NUMBER_MAX || (*end != '\0' && *end != '-'))
 		return 0;
-	*ret_let_go = *end != '\0';
+	*ret_note = end;
 	return (int)number;
 }
 
-static bool was_let_go(const json_t *inputs, int number)
+static bool is_noted(const json_t *inputs, int number, const char *note)
 {
 	size_t i;
 	json_t *input;
-	bool let_go;
+	const char *found;
 
 	json_array_foreach(inputs, i, input)
-		if (key_number(input, &let_go) == number && let_go)
+		if (key_number(input, &found) == number && strcmp(found, note) == 0)
 			return true;
 	return false;
 }
@@ -46,10 +49,10 @@ static void add_record(const json_t *inputs, const json_t *input, const char *pr
 {
 	const char *text = json_string_value(json_object_get(input, "value"));
 	AUTO_JSON *value = NULL;
-	bool let_go;
-	int number = key_number(input, &let_go);
+	const char *note;
+	int number = key_number(input, &note);
 
-	if (text == NULL || number <= latest->number || let_go)
+	if (text == NULL || number <= latest->number || *note != '\0')
 		return;
 	latest->number = number;
 	latest->worker[0] = '\0';
@@ -66,8 +69,8 @@ static void add_record(const json_t *inputs, const json_t *input, const char *pr
 	(void)snprintf(latest->noted, sizeof latest->noted, "%s", noted != NULL ? noted : "");
 	if (noted == NULL || strcmp(noted, progress) != 0)
 		latest->stalled = 0;
-	else if (!was_let_go(inputs, number)) /* whoever could let go did not die of this run */
-		latest->stalled++;
+	else if (is_noted(inputs, number, BEGUN) && !is_noted(inputs, number, LET_GO))
+		latest->stalled++; /* it began, and never said that it let go */
 }
 
 int ownership_read(struct prefect *prefect, const char *flow_run_id, const char *progress, struct taking *ret_latest,
@@ -97,28 +100,54 @@ static int own_number(const json_t *inputs, const struct owner *owner)
 	json_array_foreach(inputs, i, input)
 	{
 		const char *text = json_string_value(json_object_get(input, "value"));
-		bool let_go = false;
-		int number = key_number(input, &let_go);
+		const char *note;
+		int number = key_number(input, &note);
 
 		/* The value is JSON in a text; an instance is a UUID, which stands in no other place. */
-		if (number > highest && !let_go && text != NULL && strstr(text, owner->instance) != NULL)
+		if (number > highest && *note == '\0' && text != NULL && strstr(text, owner->instance) != NULL)
 			highest = number;
 	}
 	return highest;
 }
 
+static int add_note(struct prefect *prefect, const char *flow_run_id, const struct owner *owner, int number,
+                    const char *note, struct error *err)
+{
+	AUTO_JSON *value = json_pack("{s:s, s:s}", "worker", owner->worker, "instance", owner->instance);
+	char key[KEY_SIZE];
+
+	(void)snprintf(key, sizeof key, KEY_PREFIX "%d%s", number, note);
+	return run_input_create(prefect, flow_run_id, key, value, err);
+}
+
+int ownership_begin(struct prefect *prefect, const char *flow_run_id, const struct owner *owner, int number,
+                    struct error *err)
+{
+	return add_note(prefect, flow_run_id, owner, number, BEGUN, err);
+}
+
 int ownership_let_go(struct prefect *prefect, const char *flow_run_id, const struct owner *owner, struct error *err)
 {
 	AUTO_JSON *inputs = NULL;
-	char key[KEY_SIZE];
 
 	int rc = run_input_list(prefect, flow_run_id, KEY_PREFIX, &inputs, err);
 	int number = rc == 0 ? own_number(inputs, owner) : 0;
-	if (number == 0 || was_let_go(inputs, number))
+	if (number == 0 || is_noted(inputs, number, LET_GO))
 		return rc;
-	AUTO_JSON *value = json_pack("{s:s, s:s}", "worker", owner->worker, "instance", owner->instance);
-	(void)snprintf(key, sizeof key, KEY_PREFIX "%d" LET_GO, number);
-	return run_input_create(prefect, flow_run_id, key, value, err);
+	return add_note(prefect, flow_run_id, owner, number, LET_GO, err);
+}
+
+/* The server lists two hundred inputs at most: what is long over makes room. No harm where it stays. */
+static void forget(struct prefect *prefect, const char *flow_run_id, int number)
+{
+	static const char *const notes[] = {"", BEGUN, LET_GO};
+	char key[KEY_SIZE];
+
+	for (size_t i = 0; number > 0 && i < sizeof notes / sizeof notes[0]; i++) {
+		(void)snprintf(key, sizeof key, KEY_PREFIX "%d%s", number, notes[i]);
+		if (run_input_delete(prefect, flow_run_id, key, NULL) != 0)
+			return;
+	}
 }
 
 int ownership_take(struct prefect *prefect, const char *flow_run_id, const struct owner *owner,
@@ -129,7 +158,10 @@ int ownership_take(struct prefect *prefect, const char *flow_run_id, const struc
 	                             progress);
 
 	(void)snprintf(key, sizeof key, KEY_PREFIX "%d", latest->number + 1);
-	return run_input_create(prefect, flow_run_id, key, value, err);
+	int rc = run_input_create(prefect, flow_run_id, key, value, err);
+	if (rc == 0)
+		forget(prefect, flow_run_id, latest->number + 1 - KEEP);
+	return rc;
 }
 
 static const char *state_timestamp(const struct flow_run *run)

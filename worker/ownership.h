@@ -38,7 +38,7 @@ struct taking {
 	char worker[OWNER_NAME_SIZE]; /* "" where the record cannot be read */
 	char instance[UUID_SIZE];
 	char noted[OWNER_PROGRESS_SIZE]; /* how far the run was then */
-	int stalled;               /* how many of the latest takings found the run where it is now, and did not let it go */
+	int stalled;               /* how many of the latest takings found the run where it is now, began, and did not let it go */
 };
 
 /* Reads the latest taking; @progress is how far the run is now. */
@@ -49,6 +49,10 @@ int ownership_read(struct prefect *prefect, const char *flow_run_id, const char 
  * another worker was faster, or what the request returns. */
 int ownership_take(struct prefect *prefect, const char *flow_run_id, const struct owner *owner,
                    const struct taking *latest, const char *progress, struct error *err) MUST_CHECK;
+
+/* Notes that the body begins by our taking @number: only such a taking can count as one that the run has killed. */
+int ownership_begin(struct prefect *prefect, const char *flow_run_id, const struct owner *owner, int number,
+                    struct error *err) MUST_CHECK;
 
 /* Notes that this process is done with the run and alive: it stops in good order, or has found that another worker took
  * the run. Such a taking does not count as one that the run has killed. */

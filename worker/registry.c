@@ -138,7 +138,8 @@ void registry_hurry(struct registry *registry)
 {
 	lock(registry);
 	for (size_t i = 0; i < registry->count; i++)
-		if (registry->runs[i].phase == RUN_DUE && registry->runs[i].trouble.tries > 0)
+		if (registry->runs[i].phase == RUN_DUE && registry->runs[i].trouble.tries > 0 &&
+		    !registry->runs[i].trouble.by_wish)
 			registry->runs[i].due = 0;
 	announce(registry);
 	unlock(registry);
@@ -189,6 +190,15 @@ size_t registry_list(struct registry *registry, enum run_phase phase, size_t *fr
 		*from = SIZE_MAX;
 	unlock(registry);
 	return copied;
+}
+
+void registry_note_taking(struct registry *registry, const char *id, int taking)
+{
+	lock(registry);
+	struct run *run = find(registry, id);
+	if (run != NULL)
+		run->taking = taking;
+	unlock(registry);
 }
 
 void registry_hold_lease(struct registry *registry, const char *id, const char *lease, bool held)

@@ -24,6 +24,7 @@ struct run {
 	char id[UUID_SIZE];
 	enum run_phase phase;
 	bool ours;   /* Pending, Running or Paused by our doing: no claim is needed */
+	int taking;  /* number of our taking, where the run was taken over and its body has not begun since; else 0 */
 	char claim[UUID_SIZE]; /* transition id of our claim: by it we know a Pending that is ours although the answer was lost */
 	time_us due; /* by the server's clock; of DUE runs */
 	char behind[UUID_SIZE]; /* of QUEUED runs: whose turn it was when they queued */
@@ -71,6 +72,9 @@ void registry_hurry(struct registry *registry);
 /* Copies up to @max runs of @phase from position @from on; returns how many. *@from moves on; it is
  * (size_t)-1 at the end. */
 size_t registry_list(struct registry *registry, enum run_phase phase, size_t *from, struct run *ret_runs, size_t max);
+
+/* Notes by which taking the run came here; 0 once its body has begun. */
+void registry_note_taking(struct registry *registry, const char *id, int taking);
 
 /* Keeps a lease with the run, to be renewed at once and then again and again. @held: see struct run. */
 void registry_hold_lease(struct registry *registry, const char *id, const char *lease, bool held);

@@ -13,6 +13,8 @@ struct take_over {
 	struct worker *worker;
 	struct prefect *prefect;
 	bool restarted;
+	bool incomplete; /* a run could not be dealt with */
+	int64_t beat_ms; /* when the last heartbeat was sent */
 	json_t *online; /* names of the workers that are not OFFLINE; NULL until it is asked for */
 };
 
@@ -113,8 +115,11 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 	               "came any further: given up", stalled);
 	log_error("%s (%s): %s", run->name, run->id, message);
 	run_logs_add(&t->worker->logs, run->id, LOG_LEVEL_ERROR, message);
-	int rc = state_propose(t->prefect, run->id, &(struct state_proposal){
-							   .type = STATE_CRASHED, .name = "Crashed", .message = message}, &answer, err);
+	/* The server takes nothing else after Cancelling. */
+	bool cancelling = run->state_type == STATE_CANCELLING;
+	struct state_proposal proposal = {.type = cancelling ? STATE_CANCELLED : STATE_CRASHED,
+	                                  .name = cancelling ? "Cancelled" : "Crashed", .message = message};
+	int rc = state_propose(t->prefect, run->id, &proposal, &answer, err);
 	if (rc == 0 && answer.status == STATE_ACCEPT)
 		metrics_count_outcome(&t->worker->metrics, OUTCOME_CRASHED);
 	if (rc == 0)
@@ -148,9 +153,11 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 	/* Being restarted while a run waits, for a person or for its turn, is no fault of the run. */
 	if (!waiting && latest.stalled >= OWNERSHIP_STALLED_MAX)
 		return give_up(t, run, latest.stalled, err);
-	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0))
+	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0)) {
+		registry_note_taking(&t->worker->registry, run->id, waiting ? 0 : latest.number + 1);
 		log_info("%s (%s): taking it up again, it is %s; before: worker %s", run->name, run->id,
 		         state_type_name((enum state_type)run->state_type), holder(run, before) ? before : "unknown");
+	}
 	return 0;
 }
 
@@ -201,6 +208,18 @@ static int tell_expired(struct take_over *t, const struct flow_run *run, struct 
 
 typedef int each_run(struct take_over *t, const struct flow_run *run, struct error *err);
 
+/* Many runs take a while, in the one thread that sends heartbeats: without them this worker would look OFFLINE itself. */
+static void keep_alive(struct take_over *t)
+{
+	struct error err;
+
+	if (clock_mono_ms() - t->beat_ms < t->worker->settings->heartbeat_ms)
+		return;
+	t->beat_ms = clock_mono_ms();
+	if (sync_once(t->worker, t->prefect, &err) != 0)
+		log_debug("a heartbeat between two runs was not answered, ignoring: %s", err.text);
+}
+
 /* Calls @each for every run of this pool that matches; one that fails is said and skipped. */
 static int for_each(struct take_over *t, const json_t *flow_runs, each_run *each, const char *what, struct error *err)
 {
@@ -217,8 +236,11 @@ static int for_each(struct take_over *t, const json_t *flow_runs, each_run *each
 			break;
 		for (size_t i = 0; i < count; i++) {
 			struct error one;
-			if (each(t, &found[i], &one) != 0)
+			if (each(t, &found[i], &one) != 0) {
 				log_warning("%s (%s): %s: %s", found[i].name, found[i].id, what, one.text);
+				t->incomplete = true;
+			}
+			keep_alive(t);
 		}
 		flow_runs_release(found, count);
 		query.offset += (int64_t)count;
@@ -230,10 +252,12 @@ int take_over_abandoned(struct worker *worker, struct prefect *prefect, bool res
 {
 	AUTO_JSON *live = json_pack("{s:{s:{s:[s,s,s,s]}}}", "state", "type", "any_", "PENDING", "RUNNING", "PAUSED",
 	                            "CANCELLING");
-	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted};
+	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms()};
 
 	int rc = for_each(&t, live, look_at, "cannot be taken over yet", err);
 	json_decref(t.online);
+	/* Runs of this name are only known to be free at a start: the next round looks once more as at a start. */
+	worker->restart_incomplete = restarted && (rc != 0 || t.incomplete);
 	return rc;
 }
 
@@ -241,7 +265,7 @@ int take_over_expired(struct worker *worker, struct prefect *prefect, bool resta
 {
 	AUTO_JSON *failed = json_pack("{s:{s:{s:[s]}}, s:{s:o}}", "state", "type", "any_", "FAILED", "end_time", "after_",
 	                              json_time(prefect_now(prefect) - past_ms * 1000));
-	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted};
+	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms()};
 
 	int rc = for_each(&t, failed, tell_expired, "its end cannot be told yet", err);
 	json_decref(t.online);

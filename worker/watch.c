@@ -166,7 +166,7 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 /* Whose turn is it? A queued run that has left the queue, or that stands behind somebody else now, looks for itself. */
 static int watch_queue(struct worker *worker, struct prefect *prefect, struct error *err)
 {
-	static struct run queued[PREFECT_PAGE_MAX]; /* only this thread uses it; more than that wait for the next look */
+	static struct run queued[PREFECT_PAGE_MAX]; /* only this thread uses it */
 	struct owner self = worker_owner(worker);
 	struct turn turn;
 	size_t from = 0;
@@ -177,9 +177,12 @@ static int watch_queue(struct worker *worker, struct prefect *prefect, struct er
 	int rc = turn_read(prefect, worker->settings->pool, &self, &turn, err);
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(queued[i].behind, turn.first) != 0 || !turn_has(&turn, queued[i].id))
-			registry_resume(&worker->registry, queued[i].id);
+	while (count > 0) {
+		for (size_t i = 0; i < count; i++)
+			if (strcmp(queued[i].behind, turn.first) != 0 || !turn_has(&turn, queued[i].id))
+				registry_resume(&worker->registry, queued[i].id);
+		count = from == SIZE_MAX ? 0 : registry_list(&worker->registry, RUN_QUEUED, &from, queued, PREFECT_PAGE_MAX);
+	}
 	turn_release(&turn);
 	return 0;
 }
@@ -236,8 +239,13 @@ void *watch_thread(void *arg)
 		size_t requests;
 		bool count_too = clock_mono_ms() >= next_count_ms;
 		int rc = watch_once(worker, prefect, count_too, &requests, &err);
-		if (rc == 0)
-			rc = watch_others(worker, prefect, &next_others_ms, &err);
+		/* One parked run that cannot be dealt with must not keep the queue and the leases waiting. */
+		struct error other;
+		int failed = rc == ERR_STOPPED ? 0 : watch_others(worker, prefect, &next_others_ms, &other);
+		if (rc == 0 && failed != 0) {
+			err = other;
+			rc = failed;
+		}
 
 		(void)worker_tell(worker, &trouble, "looking at the paused runs", rc, &err);
 		if (count_too)

@@ -40,6 +40,7 @@ struct worker {
 	char instance[UUID_SIZE];        /* read-only: of this process */
 	struct server_clock clock;       /* atomic */
 	struct stop stop;                /* has its own lock */
+	bool restart_incomplete;         /* of main until the services start, then of sync: see take_over_abandoned() */
 	atomic_bool out_of_contact;      /* somebody's request failed since the last worker_contact() */
 	struct registry registry;        /* has its own lock */
 	struct run_logs logs;            /* has its own lock */

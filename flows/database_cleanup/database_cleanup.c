@@ -69,7 +69,8 @@ static int read_plan(struct flow_ctx *ctx, struct plan *ret_plan, struct error *
 		if (rc != 0)
 			return rc;
 		rc = plan_decode(json, ret_plan, err);
-		if (rc == 0 || !flow_wait(ctx, READ_AGAIN_MS))
+		/* Only while the run itself is answered as a run. */
+		if (rc == 0 || !flow_wait(ctx, READ_AGAIN_MS) || !flow_may_go_on(ctx))
 			return rc;
 	}
 	return rc;
@@ -88,7 +89,7 @@ static int read_decision(struct flow_ctx *ctx, const struct plan *plan, struct d
 		if (!ret_decision->unreadable || reads == READS_MAX)
 			return 0;
 		decision_release(ret_decision);
-		if (!flow_wait(ctx, READ_AGAIN_MS))
+		if (!flow_wait(ctx, READ_AGAIN_MS) || !flow_may_go_on(ctx))
 			return error_set(err, ERR_STOPPED, "stopped");
 	}
 }
@@ -140,7 +141,13 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, const struct plan 
 static enum flow_outcome halt_deletion(struct flow_ctx *ctx, const struct plan *plan, int64_t deleted)
 {
 	char so_far[100];
+	int64_t counted = deletion_so_far(ctx, plan);
 
+	/* What the server counts holds also for batches whose answer was lost, and for earlier starts of the body. */
+	if (counted > deleted)
+		deleted = counted;
+	if (counted < 0 && deleted == 0)
+		return flow_halt(ctx, "how many flow runs were deleted cannot be told now");
 	if (deleted == 0)
 		return flow_halt(ctx, NOTHING_DELETED);
 	(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, plan->total);
@@ -157,7 +164,7 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *
 
 	/* One deletion at a time on this server; what an earlier start of the body deleted stays counted. */
 	if (!flow_has_turn(ctx))
-		return flow_halted(ctx) ? halt_deletion(ctx, plan, deletion_so_far(ctx, plan)) : flow_queue(ctx);
+		return flow_halted(ctx) ? halt_deletion(ctx, plan, 0) : flow_queue(ctx);
 
 	int rc = deletion_run(ctx, plan, policy->batch_size, &result, &err);
 	if (rc == ERR_BUSY && !flow_halted(ctx)) {
@@ -186,13 +193,13 @@ static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct p
 
 	/* Cancelled while it was paused, or while its worker was away: the state says what had been deleted by then. */
 	if (!flow_may_go_on(ctx)) {
-		outcome = halt_deletion(ctx, &plan, deletion_so_far(ctx, &plan));
+		outcome = halt_deletion(ctx, &plan, 0);
 		plan_release(&plan);
 		return outcome;
 	}
 
 	if (read_decision(ctx, &plan, &decision, &err) != 0) {
-		outcome = STOP_UNLESS_OK(ctx, &err);
+		outcome = flow_halted(ctx) ? halt_deletion(ctx, &plan, 0) : flow_fail(ctx, &err);
 		plan_release(&plan);
 		return outcome;
 	}

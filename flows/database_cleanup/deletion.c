@@ -454,6 +454,8 @@ static int read_begun(struct flow_ctx *ctx, const struct plan *plan, int64_t *re
 	if (rc != 0)
 		return rc == ERR_NOT_FOUND ? 0 : rc;
 	const char *digest = json_string_value(json_object_get(stored, "plan"));
+	if (!json_is_object(stored))
+		return error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' is not as this worker writes it");
 	if (digest != NULL && strcmp(digest, plan->digest) == 0)
 		*ret_matched = json_integer_value(json_object_get(stored, "matched"));
 	return 0;
@@ -464,8 +466,12 @@ int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
 	int64_t begun;
 	int64_t left;
 
-	if (read_begun(ctx, plan, &begun, NULL) != 0 || begun < 0 || plan_count(flow_api(ctx), plan, &left, NULL) != 0)
+	if (read_begun(ctx, plan, &begun, NULL) != 0)
+		return -1;
+	if (begun < 0)
 		return 0;
+	if (plan_count(flow_api(ctx), plan, &left, NULL) != 0)
+		return -1;
 	return begun > left ? begun - left : 0;
 }
 

@@ -25,7 +25,8 @@ struct deletion_result {
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err) MUST_CHECK;
 
-/* How many runs of @plan earlier starts of the body deleted; 0 where none began, or where the server does not say. */
+/* How many runs of @plan were deleted since the first start of the body began to; 0 where none began, -1 where the server
+ * does not say. */
 int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan);
 
 void deletion_result_release(struct deletion_result *result);

@@ -91,7 +91,8 @@ def test_given_up_after_three_restarts(api, db, idle, old, worker):
     progress = f"RUNNING since {run['state']['timestamp']} at {run['labels'].get('janitor.progress', 0)}"
     for number in (2, 3, 4):
         value = json.dumps({"worker": one.name, "instance": str(uuid.uuid4()), "progress": progress})
-        api.post(f"/flow_runs/{run_id}/input", {"key": f"janitor-owner-{number}", "value": value})
+        for key in (f"janitor-owner-{number}", f"janitor-owner-{number}-begun"):
+            api.post(f"/flow_runs/{run_id}/input", {"key": key, "value": value})
     worker(idle.pool, name=one.name)
     message = api.wait_state(run_id, "Crashed")["state"]["message"]
     assert message.startswith("3 workers ended without a word")

@@ -7,9 +7,11 @@
 
 #define OTHER "99999999-0000-4000-8000-0000000000bb"
 #define HERE "RUNNING since x at 5"
-#define RECORD(number, worker, progress)                                                                        \
+#define BARE_RECORD(number, worker, progress)                                                                        \
 	"{\"key\": \"janitor-owner-" number "\", \"value\": \"{\\\"worker\\\": \\\"" worker "\\\", "             \
 	"\\\"instance\\\": \\\"" OTHER "\\\", \\\"progress\\\": \\\"" progress "\\\"}\"}"
+#define BEGUN(number) RAW("janitor-owner-" number "-begun", "\"{}\"")
+#define RECORD(number, worker, progress) BARE_RECORD(number, worker, progress) "," BEGUN(number)
 #define RAW(key, value) "{\"key\": \"" key "\", \"value\": " value "}"
 
 static void finds_the_latest_taking(void)
@@ -27,6 +29,8 @@ static void finds_the_latest_taking(void)
 		{"three at this place", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", HERE) "," RECORD("3", "c", HERE) "]", 3, "c", 3},
 		{"progress in between", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", "x") "," RECORD("3", "c", HERE) "]", 3, "c", 1},
 		{"progress since", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", HERE) "," RECORD("3", "c", "x") "]", 3, "c", 0},
+		{"one at this place that never began", "[" BARE_RECORD("1", "a", HERE) "]", 1, "a", 0},
+		{"one of three never began", "[" RECORD("1", "a", HERE) "," BARE_RECORD("2", "b", HERE) "," RECORD("3", "c", HERE) "]", 3, "c", 2},
 		{"one of three was let go", "[" RECORD("1", "a", HERE) "," RECORD("2", "b", HERE) "," RAW("janitor-owner-2-let-go", "\"{}\"") ","
 		 RECORD("3", "c", HERE) "]", 3, "c", 2},
 		{"the latest was let go", "[" RECORD("1", "a", HERE) "," RAW("janitor-owner-1-let-go", "\"{}\"") "]", 1, "a", 0},
