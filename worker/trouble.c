@@ -5,7 +5,7 @@
 
 #define FIRST_MS 1000
 #define MAX_MS 60000
-/* A wrong password is not cured by asking often. */
+/* A wrong password is not cured by asking often, and once it is put right, that should show. */
 #define AUTH_MS 30000
 
 bool trouble_is_passing(const struct error *err)
@@ -43,7 +43,7 @@ int64_t trouble_wait_ms(const struct trouble *trouble, const struct error *err)
 
 	for (int i = 1; i < trouble->tries && wait < MAX_MS; i++)
 		wait *= 2;
-	if (err->code == ERR_AUTH && wait < AUTH_MS)
+	if (err->code == ERR_AUTH)
 		wait = AUTH_MS;
 	wait = wait_jitter(wait * 4 / 5); /* with the jitter a minute at most */
 	if (wait > MAX_MS)

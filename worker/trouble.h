@@ -22,7 +22,7 @@ struct trouble {
 bool trouble_note(struct trouble *trouble, const struct error *err);
 
 /* How long to wait after the failure that was noted last: 1 s, doubled each time, a minute at most, with jitter; half a
- * minute at least where a setting is wrong; never less than the server asked for (Retry-After, up to a minute). */
+ * minute where a setting is wrong; never less than the server asked for (Retry-After, up to a minute). */
 int64_t trouble_wait_ms(const struct trouble *trouble, const struct error *err);
 
 /* It works again. True where it did not before; *ret_lasted_ms says for how long. */

@@ -1,5 +1,7 @@
 """One deletion at a time, the deployment's lease, and the limits of pools and queues."""
 
+import time
+
 import pytest
 from harness import from_now, unique, wait_until
 from janitor import Janitor
@@ -192,6 +194,7 @@ def test_the_lease_is_renewed_and_its_loss_is_said(api, db, cli, old, worker):
     limited.wait_left(ids, 10)
     lease = lease_of(api, run_id)
     assert slots(api, limited.deployment_id) == 1 and renew(api, lease) == 204
+    time.sleep(5)  # some looks of the watch: it has renewed the lease once, and so knows that it holds it
     api.post("/v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
     assert renew(api, lease) == 410
     limited.wait_log(run_id, "the slot of the deployment's concurrency limit is lost", timeout=20)

@@ -77,7 +77,7 @@ static void waits_longer_each_time(void)
 		{"twentieth", ERR_BUSY, 0, 20, 36000, 60000},
 		{"thousandth", ERR_DECODE, 0, 1000, 36000, 60000},
 		{"a wrong password", ERR_AUTH, 0, 1, 18000, 30000},
-		{"a wrong password, for long", ERR_AUTH, 0, 20, 36000, 60000},
+		{"a wrong password, for long", ERR_AUTH, 0, 20, 18000, 30000},
 		{"the server's wish", ERR_BUSY, 45000, 1, 45000, 45000},
 		{"a small wish", ERR_BUSY, 10, 1, 600, 1000},
 	};
