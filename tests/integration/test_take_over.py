@@ -5,6 +5,7 @@ import time
 
 import pytest
 from harness import from_now, unique, wait_until
+from test_recovery import owners
 
 SHORT_S = 10  # the shortest time for an answer
 ROUNDS = int(os.environ.get("TAKE_OVER_ROUNDS", 5))
@@ -159,7 +160,7 @@ def test_two_start_at_the_same_moment(api, db, idle, old, worker):
         assert idle.result(run_id)["status"] == ("completed" if yes else "rejected")
         assert db.existing(ids) == (set() if yes else set(ids))
         assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
-        assert sorted(key for key in db.inputs(run_id) if "owner" in key) == ["janitor-owner-1", "janitor-owner-2"]
+        assert owners(db, run_id) == ["janitor-owner-1", "janitor-owner-2"]
         for one in pair:
             one.kill()
             api.request("DELETE", f"/work_pools/{idle.pool}/workers/{one.name}")
