@@ -196,7 +196,7 @@ def test_the_lease_is_renewed_and_its_loss_is_said(api, db, cli, old, worker):
     assert slots(api, limited.deployment_id) == 1 and renew(api, lease) == 204
     time.sleep(5)  # some looks of the watch: it has renewed the lease once, and so knows that it holds it
     api.post("/v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
-    assert renew(api, lease) == 410
+    assert renew(api, lease) in (404, 410)  # 3.4 says 404
     limited.wait_log(run_id, "the slot of the deployment's concurrency limit is lost", timeout=20)
     assert limited.result(run_id)["deleted"] == 30
     assert sum("the slot of" in line for line in api.logs(run_id)) == 1
