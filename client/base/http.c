@@ -36,8 +36,6 @@ struct http {
 	bool enough;                /* its on_body wants no more of it */
 };
 
-enum outcome { OUTCOME_ANSWER, OUTCOME_UNSENT, OUTCOME_LOST };
-
 int http_init(struct error *err)
 {
 	if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)

@@ -36,13 +36,6 @@ def pytest_addoption(parser):
     parser.addoption("--lane", default="1/1", help="N/M: every Mth test from the Nth on")
 
 
-def pytest_collection_modifyitems(config, items):
-    lane, lanes = map(int, config.getoption("--lane").split("/"))
-    if lanes > 1:
-        items.sort(key=lambda item: item.nodeid)
-        items[:] = items[lane - 1::lanes]
-
-
 def pytest_configure(config):
     config.pluginmanager.register(Tally())
     # pytest dies of SIGTERM without finalizing anything: the server would stay behind.
@@ -54,6 +47,10 @@ def pytest_collection_modifyitems(config, items):
     if harness.DATABASE != "sqlite":
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
         items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
+    lane, lanes = map(int, config.getoption("--lane").split("/"))
+    if lanes > 1:
+        items.sort(key=lambda item: item.nodeid)
+        items[:] = items[lane - 1::lanes]
 
 
 @pytest.fixture(scope="session")
