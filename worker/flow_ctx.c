@@ -454,7 +454,8 @@ enum flow_outcome flow_queue(struct flow_ctx *ctx)
 	text_addf(&message, TURN_WAITING "'%.200s' (%s) was approved earlier", ctx->behind_name != NULL ? ctx->behind_name : "?",
 	          ctx->behind);
 	say(ctx, text_str(&message));
-	return flow_halted(ctx) ? flow_halt(ctx, "waiting for its turn") : FLOW_QUEUED;
+	/* Also where it was cancelled just now: the watch finds it out of the queue, and the body says how far it came. */
+	return FLOW_QUEUED;
 }
 
 /* --- asking a person ----------------------------------------------------------------------------------- */
