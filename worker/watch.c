@@ -200,6 +200,8 @@ static int renew_leases(struct worker *worker, struct prefect *prefect, struct e
 	while (registry_next_lease(&worker->registry, clock_mono_ms(), every_ms, &run)) {
 		int rc = concurrency_lease_renew(prefect, run.lease, LEASE_S, err);
 		if (rc == 0) {
+			if (!run.lease_held)
+				log_debug("flow run %s: holds a slot of the deployment's concurrency limit", run.id);
 			registry_lease_is_held(&worker->registry, run.id);
 			continue;
 		}

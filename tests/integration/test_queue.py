@@ -1,7 +1,5 @@
 """One deletion at a time, the deployment's lease, and the limits of pools and queues."""
 
-import time
-
 import pytest
 from harness import from_now, unique, wait_until
 from janitor import Janitor
@@ -183,7 +181,7 @@ def test_a_slot_is_held_and_given_back(api, db, cli, old, worker):
 def test_the_lease_is_renewed_and_its_loss_is_said(api, db, cli, old, worker):
     """A run that goes on after a pause from the UI has a lease of its own, which is revoked here."""
     limited = Janitor(api, db, cli, "--concurrency-limit", 1)
-    worker(limited.pool)
+    one = worker(limited.pool)
     state, ids = old(30)
     run_id = limited.ask(state, batch_size=10, job_variables={"batch_pause_ms": 30_000})
     limited.answer(run_id, True)
@@ -194,7 +192,7 @@ def test_the_lease_is_renewed_and_its_loss_is_said(api, db, cli, old, worker):
     limited.wait_left(ids, 10)
     lease = lease_of(api, run_id)
     assert slots(api, limited.deployment_id) == 1 and renew(api, lease) == 204
-    time.sleep(5)  # some looks of the watch: it has renewed the lease once, and so knows that it holds it
+    one.wait_output(f"{run_id}: holds a slot")  # renewed once: from now on its loss is news
     api.post("/v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
     assert renew(api, lease) in (404, 410)  # 3.4 says 404
     limited.wait_log(run_id, "the slot of the deployment's concurrency limit is lost", timeout=20)
