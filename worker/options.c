@@ -15,6 +15,8 @@
 
 #define WHERE_SIZE 320
 #define HELP_COLUMN 30
+/* Rows of kind OPTION_LIST that a command has, at most. */
+#define LISTS_MAX 16
 
 static void *member(const struct options *options, const struct option *row)
 {
@@ -290,11 +292,20 @@ static int read_flag(const struct options *options, int argc, char **argv, int *
 	return 0;
 }
 
+static bool is_among(const struct option *row, const struct option *const *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (rows[i] == row)
+			return true;
+	return false;
+}
+
 /* Applies all flags, or only that of @only (NULL: all). */
 static int load_flags(const struct options *options, const struct option *only, int argc, char **argv, bool *ret_help,
                       struct error *err)
 {
-	uint64_t seen = 0; /* rows whose list has been restarted */
+	const struct option *restarted[LISTS_MAX]; /* rows whose list begins anew with its first flag */
+	size_t restarted_count = 0;
 
 	for (int i = 0; i < argc; i++) {
 		const struct option *row = NULL;
@@ -305,13 +316,13 @@ static int load_flags(const struct options *options, const struct option *only, 
 			return 0;
 		}
 		int rc = read_flag(options, argc, argv, &i, &row, &value, err);
-		uint64_t bit = rc == 0 ? UINT64_C(1) << (row - options->rows) : 0;
 		if (rc == 0 && (only == NULL || row == only)) {
 			char where[64];
 			(void)snprintf(where, sizeof where, "--%s", row->flag);
-			if (row->kind == OPTION_LIST && !(seen & bit))
+			if (row->kind == OPTION_LIST && !is_among(row, restarted, restarted_count)) {
 				rc = list_restart(options, row, err);
-			seen |= bit;
+				restarted[restarted_count++] = row;
+			}
 			if (rc == 0)
 				rc = option_set(options, row, value, where, err);
 		}
