@@ -61,7 +61,7 @@ static int decide(bool approved, const char *notes, struct decision *ret_decisio
 
 	if (copy == NULL)
 		return error_nomem(err);
-	*ret_decision = (struct decision){.approved = approved, .notes = copy};
+	*ret_decision = (struct decision){.approved = approved, .notes = copy, .by = "a person"};
 	return 0;
 }
 
@@ -110,5 +110,6 @@ int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision
 void decision_release(struct decision *decision)
 {
 	free(decision->notes);
+	json_decref(decision->advice);
 	*decision = (struct decision){0};
 }

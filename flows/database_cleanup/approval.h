@@ -10,6 +10,8 @@ struct decision {
 	bool approved;
 	bool unreadable; /* what came was not what the form asks for: maybe not the stored answer at all */
 	char *notes; /* owned; what the person wrote (its first 4000 bytes), or why there is no approval; never NULL */
+	const char *by;   /* static, for people: who or what decided; never NULL */
+	json_t *advice;   /* owned: what an AI agent said, for the report; NULL where none was asked */
 };
 
 /* Shows the preview and sets the run to Paused; the body returns what this returns. */
