@@ -15,6 +15,8 @@
 
 #define WHERE_SIZE 320
 #define HELP_COLUMN 30
+/* A secret in a file of its own, in bytes, with its NUL. */
+#define SECRET_SIZE 8192
 /* Rows of kind OPTION_LIST that a command has, at most. */
 #define LISTS_MAX 16
 
@@ -31,8 +33,8 @@ static int range_error(const struct option *row, const char *where, const char *
 	                 row->kind == OPTION_SECONDS ? " (seconds)" : "");
 }
 
-static int set_number(const struct option *row, const char *value, const char *where, int64_t *ret_value,
-                      struct error *err)
+static int read_number(const struct option *row, const char *value, const char *where, double *ret_value,
+                       struct error *err)
 {
 	char *end;
 
@@ -41,8 +43,34 @@ static int set_number(const struct option *row, const char *value, const char *w
 	if (end == value || *end != '\0' || errno != 0 || !(number >= row->min && number <= row->max) ||
 	    (row->kind == OPTION_INTEGER && number != floor(number)))
 		return range_error(row, where, value, err);
-	*ret_value = (int64_t)llround(row->kind == OPTION_SECONDS ? number * 1000 : number);
+	*ret_value = number;
 	return 0;
+}
+
+static int set_number(const struct option *row, const char *value, const char *where, int64_t *ret_value,
+                      struct error *err)
+{
+	double number = 0;
+
+	int rc = read_number(row, value, where, &number, err);
+	if (rc == 0)
+		*ret_value = (int64_t)llround(row->kind == OPTION_SECONDS ? number * 1000 : number);
+	return rc;
+}
+
+static int set_choice(const struct option *row, const char *value, const char *where, int64_t *ret_value,
+                      struct error *err)
+{
+	AUTO_TEXT words = {.max = 400};
+
+	for (int i = 0; row->choices[i] != NULL; i++) {
+		if (strcasecmp(value, row->choices[i]) == 0) {
+			*ret_value = i;
+			return 0;
+		}
+		text_addf(&words, "%s%s", i > 0 ? ", " : "", row->choices[i]);
+	}
+	return error_set(err, ERR_USAGE, "%s: '%.80s' is none of %s", where, value, text_str(&words));
 }
 
 /* Prefect reads booleans from the environment as pydantic does. */
@@ -58,6 +86,19 @@ static int set_switch(const char *value, const char *where, bool *ret_value, str
 		}
 	}
 	return error_set(err, ERR_USAGE, "%s: '%s' is neither true nor false", where, value);
+}
+
+static int set_auto(const char *value, const char *where, int64_t *ret_value, struct error *err)
+{
+	bool on = false;
+
+	*ret_value = -1;
+	if (strcasecmp(value, "auto") == 0)
+		return 0;
+	if (set_switch(value, where, &on, NULL) != 0)
+		return error_set(err, ERR_USAGE, "%s: '%s' is none of auto, true, false", where, value);
+	*ret_value = on;
+	return 0;
 }
 
 /* Gives the option of @row the value that was written at @where. */
@@ -91,6 +132,12 @@ static int option_set(const struct options *options, const struct option *row, c
 		if (*(int64_t *)to < 0)
 			return error_set(err, ERR_USAGE, "%s: '%s' is none of DEBUG, INFO, WARNING, ERROR, CRITICAL", where, value);
 		return 0;
+	case OPTION_NUMBER:
+		return read_number(row, value, where, to, err);
+	case OPTION_CHOICE:
+		return set_choice(row, value, where, to, err);
+	case OPTION_AUTO:
+		return set_auto(value, where, to, err);
 	}
 	return ERR_USAGE;
 }
@@ -119,17 +166,59 @@ static int load_defaults(const struct options *options, struct error *err)
 	return 0;
 }
 
+/* The first line of a file, as secrets are mounted; @name is the variable that names it. */
+static int read_secret(const char *name, const char *file, char ret_secret[SECRET_SIZE], struct error *err)
+{
+	FILE *in = fopen(file, "re");
+
+	if (in == NULL)
+		return error_set(err, ERR_USAGE, "%s: '%s' cannot be read: %s", name, file, strerror(errno));
+	size_t len = fread(ret_secret, 1, SECRET_SIZE - 1, in);
+	int failed = ferror(in) != 0 ? errno : 0;
+	(void)fclose(in);
+	ret_secret[len] = '\0';
+	if (failed != 0)
+		return error_set(err, ERR_USAGE, "%s: '%s' cannot be read: %s", name, file, strerror(failed));
+	while (len > 0 && strchr(" \t\r\n", ret_secret[len - 1]) != NULL)
+		ret_secret[--len] = '\0';
+	if (len == 0 || strlen(ret_secret) != len || strchr(ret_secret, '\n') != NULL || len == SECRET_SIZE - 1)
+		return error_set(err, ERR_USAGE, "%s: '%s' does not hold one line of text with the secret", name, file);
+	return 0;
+}
+
+/* A secret whose file the environment names; 0 with nothing set where it does not. */
+static int load_secret_file(const struct options *options, const struct option *row, struct error *err)
+{
+	char name[WHERE_SIZE];
+	char secret[SECRET_SIZE];
+	const char *direct = getenv(row->env);
+
+	(void)snprintf(name, sizeof name, "%s_FILE", row->env);
+	const char *file = getenv(name);
+	if (file == NULL || *file == '\0')
+		return 0;
+	if (direct != NULL && *direct != '\0')
+		return error_set(err, ERR_USAGE, "%s and %s: only one of them at a time", row->env, name);
+	int rc = read_secret(name, file, secret, err);
+	if (rc == 0)
+		rc = option_set(options, row, secret, name, err);
+	explicit_bzero(secret, sizeof secret);
+	return rc;
+}
+
 static int load_environment(const struct options *options, struct error *err)
 {
 	for (size_t i = 0; i < options->count; i++) {
 		const struct option *row = &options->rows[i];
-		const char *value = row->env != NULL && (row->commands & options->command) ? getenv(row->env) : NULL;
+		bool ours = row->env != NULL && (row->commands & options->command);
+		const char *value = ours ? getenv(row->env) : NULL;
 
-		if (value == NULL || *value == '\0')
-			continue;
-		int rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
-		if (rc == 0)
-			rc = option_set(options, row, value, row->env, err);
+		int rc = ours && row->secret ? load_secret_file(options, row, err) : 0;
+		if (rc == 0 && value != NULL && *value != '\0') {
+			rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
+			if (rc == 0)
+				rc = option_set(options, row, value, row->env, err);
+		}
 		if (rc != 0)
 			return rc;
 	}
@@ -413,6 +502,15 @@ static char *option_write(const struct option *row, const void *target)
 	case OPTION_LEVEL:
 		text_addf(&text, "%s", log_level_name((int)*(const int64_t *)at));
 		break;
+	case OPTION_NUMBER:
+		text_addf(&text, "%g", *(const double *)at);
+		break;
+	case OPTION_CHOICE:
+		text_addf(&text, "%s", row->choices[*(const int64_t *)at]);
+		break;
+	case OPTION_AUTO:
+		text_addf(&text, "%s", *(const int64_t *)at < 0 ? "auto" : *(const int64_t *)at > 0 ? "true" : "false");
+		break;
 	}
 	return text_take(&text);
 }
@@ -437,7 +535,12 @@ static int keep(const struct options *options, const struct option *row, const v
 	case OPTION_INTEGER:
 	case OPTION_SECONDS:
 	case OPTION_LEVEL:
+	case OPTION_CHOICE:
+	case OPTION_AUTO:
 		*(int64_t *)to = *(const int64_t *)from;
+		return 0;
+	case OPTION_NUMBER:
+		*(double *)to = *(const double *)from;
 		return 0;
 	case OPTION_SWITCH:
 		*(bool *)to = *(const bool *)from;

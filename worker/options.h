@@ -17,6 +17,9 @@ enum option_kind {
 	OPTION_SWITCH,  /* bool; a flag without a value */
 	OPTION_LIST,    /* json_t *, array of strings; may be given several times */
 	OPTION_LEVEL,   /* int64_t, a log level by its name */
+	OPTION_NUMBER,  /* double */
+	OPTION_CHOICE,  /* int64_t, the place of a word among `choices` */
+	OPTION_AUTO,    /* int64_t: 1 or 0 as of a switch, -1 for "auto" */
 };
 
 struct option {
@@ -27,8 +30,9 @@ struct option {
 	enum option_kind kind;
 	size_t offset;           /* of the member in the settings struct */
 	const char *fallback;    /* default, as it would be written; NULL for none */
-	double min, max;         /* of INTEGER and SECONDS */
-	bool secret;             /* its value is never shown */
+	double min, max;         /* of INTEGER, SECONDS and NUMBER */
+	const char *const *choices; /* of CHOICE: words, NULL ends them */
+	bool secret;             /* its value is never shown; the environment may also name a file that holds it: ENV_FILE */
 	bool required;
 	bool fixed;              /* a running worker keeps its value: see options_take_over() */
 	unsigned commands;       /* bits of the commands that have it */

@@ -5,13 +5,20 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "client/base/duration.h"
 #include "client/base/json.h"
 #include "client/base/log.h"
 
 #define START COMMAND_START
 #define DEPLOY COMMAND_DEPLOY
 #define BOTH (COMMAND_START | COMMAND_DEPLOY)
+#define AI COMMAND_START
 #define AT(member) offsetof(struct settings, member)
+
+/* In the order of the enums in flows/ai_settings.h. */
+static const char *const ai_providers[] = {"auto", "anthropic", "openai", NULL};
+static const char *const ai_modes[] = {"decide", "advise", NULL};
+static const char *const ai_unsure[] = {"reject", "human", NULL};
 
 const struct option settings_options[] = {
 	/* worker */
@@ -70,6 +77,72 @@ const struct option settings_options[] = {
 	 .help = "runs of the deployment at once, more wait; 0: no limit"},
 	{.flag = "paused", .kind = OPTION_SWITCH, .offset = AT(paused), .commands = DEPLOY, .placeholder = "",
 	 .help = "create the schedule switched off"},
+
+	/* AI approval */
+	{.env = "PREFECT_JANITOR_AI_ENABLED", .file_key = "ai.enabled", .kind = OPTION_AUTO, .offset = AT(ai.enabled),
+	 .fallback = "auto", .commands = AI, .placeholder = "",
+	 .help = "may a model approve? auto: where a key or an address of a model server is set"},
+	{.env = "PREFECT_JANITOR_AI_PROVIDER", .file_key = "ai.provider", .kind = OPTION_CHOICE, .offset = AT(ai.provider),
+	 .choices = ai_providers, .fallback = "auto", .commands = AI, .placeholder = "NAME",
+	 .help = "anthropic or openai (also Ollama, vLLM, llama.cpp); auto: the one whose key or address is set"},
+	{.env = "PREFECT_JANITOR_AI_MODEL", .file_key = "ai.model", .kind = OPTION_TEXT, .offset = AT(ai.model), .commands = AI,
+	 .placeholder = "NAME", .help = "the model to ask, as its server calls it"},
+	{.env = "ANTHROPIC_API_KEY", .file_key = "ai.anthropic_api_key", .kind = OPTION_TEXT, .offset = AT(ai.anthropic_key),
+	 .secret = true, .commands = AI, .placeholder = "KEY", .help = "key of Anthropic's API"},
+	{.env = "ANTHROPIC_BASE_URL", .file_key = "ai.anthropic_base_url", .kind = OPTION_TEXT, .offset = AT(ai.anthropic_url),
+	 .commands = AI, .placeholder = "URL", .help = "its address, without /v1"},
+	{.env = "OPENAI_API_KEY", .file_key = "ai.openai_api_key", .kind = OPTION_TEXT, .offset = AT(ai.openai_key),
+	 .secret = true, .commands = AI, .placeholder = "KEY", .help = "key of an OpenAI-compatible API"},
+	{.env = "OPENAI_BASE_URL", .file_key = "ai.openai_base_url", .kind = OPTION_TEXT, .offset = AT(ai.openai_url),
+	 .commands = AI, .placeholder = "URL", .help = "its address, with /v1, like http://127.0.0.1:11434/v1"},
+	{.env = "PREFECT_JANITOR_AI_SSL_CERT_FILE", .file_key = "ai.ssl_cert_file", .kind = OPTION_TEXT,
+	 .offset = AT(ai.ssl_cert_file), .commands = AI, .placeholder = "FILE",
+	 .help = "certificates of the authorities to trust for the model server (PEM)"},
+	{.env = "PREFECT_JANITOR_AI_MCP_COMMAND", .file_key = "ai.mcp_command", .kind = OPTION_TEXT, .offset = AT(ai.mcp_command),
+	 .fallback = "uvx --from prefect-mcp prefect-mcp-server", .commands = AI, .placeholder = "COMMAND",
+	 .help = "starts Prefect's MCP server"},
+	{.env = "PREFECT_JANITOR_AI_MCP_URL", .file_key = "ai.mcp_url", .kind = OPTION_TEXT, .offset = AT(ai.mcp_url),
+	 .commands = AI, .placeholder = "URL", .help = "an MCP server that runs already (streamable HTTP)"},
+	{.env = "PREFECT_JANITOR_AI_MODE", .file_key = "ai.mode", .kind = OPTION_CHOICE, .offset = AT(ai.mode),
+	 .choices = ai_modes, .fallback = "decide", .commands = AI, .placeholder = "MODE",
+	 .help = "decide, or advise: a person decides, and reads what the model says"},
+	{.env = "PREFECT_JANITOR_AI_ON_UNSURE", .file_key = "ai.on_unsure", .kind = OPTION_CHOICE, .offset = AT(ai.on_unsure),
+	 .choices = ai_unsure, .fallback = "reject", .commands = AI, .placeholder = "WHAT",
+	 .help = "reject, or human: a person is asked where the model's answer carries no approval"},
+	{.env = "PREFECT_JANITOR_AI_MIN_CONFIDENCE", .file_key = "ai.min_confidence", .kind = OPTION_NUMBER,
+	 .offset = AT(ai.min_confidence), .fallback = "0.8", .min = 0, .max = 1, .commands = AI, .placeholder = "N",
+	 .help = "an approval with less confidence does not count"},
+	{.env = "PREFECT_JANITOR_AI_MAX_RUNS", .file_key = "ai.max_runs", .kind = OPTION_INTEGER, .offset = AT(ai.max_runs),
+	 .fallback = "1000", .min = 0, .max = 1e9, .commands = AI, .placeholder = "N",
+	 .help = "flow runs that a model may approve at once"},
+	{.env = "PREFECT_JANITOR_AI_MIN_RETENTION", .file_key = "ai.min_retention", .kind = OPTION_TEXT,
+	 .offset = AT(ai.min_retention), .commands = AI, .placeholder = "DURATION",
+	 .help = "a model may not approve a shorter retention period, like P30D"},
+	{.env = "PREFECT_JANITOR_AI_RUN_LOGS", .file_key = "ai.run_logs", .kind = OPTION_SWITCH, .offset = AT(ai.run_logs),
+	 .commands = AI, .placeholder = "", .help = "the model may read the logs of flow runs"},
+	{.env = "PREFECT_JANITOR_AI_MAX_TURNS", .file_key = "ai.max_turns", .kind = OPTION_INTEGER, .offset = AT(ai.max_turns),
+	 .fallback = "10", .min = 1, .max = 100, .commands = AI, .placeholder = "N", .help = "answers of the model, at most"},
+	{.env = "PREFECT_JANITOR_AI_MAX_TOOL_CALLS", .file_key = "ai.max_tool_calls", .kind = OPTION_INTEGER,
+	 .offset = AT(ai.max_tool_calls), .fallback = "20", .min = 1, .max = 1000, .commands = AI, .placeholder = "N",
+	 .help = "calls of tools, at most"},
+	{.env = "PREFECT_JANITOR_AI_MAX_BYTES", .file_key = "ai.max_bytes", .kind = OPTION_INTEGER, .offset = AT(ai.max_bytes),
+	 .fallback = "204800", .min = 1000, .max = 1e8, .commands = AI, .placeholder = "BYTES",
+	 .help = "bytes sent to the model, all requests together"},
+	{.env = "PREFECT_JANITOR_AI_MODEL_SECONDS", .file_key = "ai.model_seconds", .kind = OPTION_SECONDS,
+	 .offset = AT(ai.model_ms), .fallback = "120", .min = 0.1, .max = 3600, .commands = AI, .placeholder = "S",
+	 .help = "seconds for one answer of the model"},
+	{.env = "PREFECT_JANITOR_AI_TOOL_SECONDS", .file_key = "ai.tool_seconds", .kind = OPTION_SECONDS,
+	 .offset = AT(ai.tool_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = AI, .placeholder = "S",
+	 .help = "seconds for one call of a tool"},
+	{.env = "PREFECT_JANITOR_AI_MCP_START_SECONDS", .file_key = "ai.mcp_start_seconds", .kind = OPTION_SECONDS,
+	 .offset = AT(ai.mcp_start_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = AI, .placeholder = "S",
+	 .help = "seconds for the start of the MCP server"},
+	{.env = "PREFECT_JANITOR_AI_TOTAL_SECONDS", .file_key = "ai.total_seconds", .kind = OPTION_SECONDS,
+	 .offset = AT(ai.total_ms), .fallback = "600", .min = 0.1, .max = 86400, .commands = AI, .placeholder = "S",
+	 .help = "seconds for an investigation in all"},
+	{.env = "PREFECT_JANITOR_AI_RETRIES", .file_key = "ai.retries", .kind = OPTION_INTEGER, .offset = AT(ai.retries),
+	 .fallback = "2", .min = 0, .max = 10, .commands = AI, .placeholder = "N",
+	 .help = "more tries for a call of the model that fails in passing"},
 
 	/* both */
 	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = BOTH,
@@ -151,13 +224,32 @@ static int check_url(struct settings *settings, struct error *err)
 }
 
 /* A mistake in a path is no outage that passes. */
+static int check_file(const char *name, const char *file, struct error *err)
+{
+	if (file != NULL && access(file, R_OK) != 0)
+		return error_set(err, ERR_USAGE, "%s: '%s' cannot be read: %s", name, file, strerror(errno));
+	return 0;
+}
+
 static int check_files(const struct settings *settings, struct error *err)
 {
-	const char *file = settings->ssl_cert_file;
+	int rc = check_file("PREFECT_API_SSL_CERT_FILE", settings->ssl_cert_file, err);
 
-	if (file != NULL && access(file, R_OK) != 0)
-		return error_set(err, ERR_USAGE, "PREFECT_API_SSL_CERT_FILE: '%s' cannot be read: %s", file, strerror(errno));
-	return 0;
+	return rc != 0 ? rc : check_file("PREFECT_JANITOR_AI_SSL_CERT_FILE", settings->ai.ssl_cert_file, err);
+}
+
+static int parse_ai(struct settings *settings, struct error *err)
+{
+	struct ai_settings *ai = &settings->ai;
+
+	if (ai->min_retention == NULL)
+		return 0;
+	int rc = duration_parse(ai->min_retention, &ai->min_retention_us, err);
+	if (rc == ERR_NOMEM)
+		return rc;
+	if (rc == 0 && ai->min_retention_us <= 0)
+		rc = error_set(err, ERR_USAGE, "'%s' is not greater than zero", ai->min_retention);
+	return rc != 0 ? error_prefix(err, ERR_USAGE, "PREFECT_JANITOR_AI_MIN_RETENTION") : 0;
 }
 
 static int check_together(const struct settings *settings, struct error *err)
@@ -184,6 +276,8 @@ int settings_load(unsigned command, int argc, char **argv, struct settings *ret_
 		rc = parse_headers(&settings, err);
 	if (rc == 0 && !*ret_help)
 		rc = check_files(&settings, err);
+	if (rc == 0 && !*ret_help)
+		rc = parse_ai(&settings, err);
 	if (rc == 0 && !*ret_help)
 		rc = check_together(&settings, err);
 	if (rc != 0) {
@@ -212,6 +306,20 @@ void settings_release(struct settings *settings)
 	options_release(&options);
 	json_decref(settings->headers);
 	*settings = (struct settings){0};
+}
+
+struct flow_ai settings_ai(const struct settings *settings, struct stop *stop)
+{
+	return (struct flow_ai){
+		.settings = &settings->ai,
+		.api_url = settings->api_url,
+		.api_key = settings->api_key,
+		.auth_string = settings->auth_string,
+		.headers = settings->headers_text,
+		.ssl_cert_file = settings->ssl_cert_file,
+		.tls_insecure = settings->tls_insecure,
+		.stop = stop,
+	};
 }
 
 struct http_settings settings_http(const struct settings *settings, struct stop *stop)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "client/base/http.h"
+#include "flows/ai_settings.h"
 #include "worker/options.h"
 
 #define DEFAULT_DEPLOYMENT "database-cleanup-deployment"
@@ -49,6 +50,8 @@ struct settings {
 	int64_t concurrency_limit;
 	bool paused;
 
+	struct ai_settings ai;
+
 	char *config_file;
 	unsigned config_exposed; /* its mode, where it holds a secret and others can read it; else 0 */
 };
@@ -71,7 +74,8 @@ int settings_take_over(struct settings *fresh, const struct settings *now, optio
                        struct error *err) MUST_CHECK;
 void settings_release(struct settings *settings);
 
-/* What the client needs of them; borrows from @settings. */
+/* What an agent and the client need of them; borrows from @settings. */
+struct flow_ai settings_ai(const struct settings *settings, struct stop *stop);
 struct http_settings settings_http(const struct settings *settings, struct stop *stop);
 
 #endif

@@ -9,9 +9,15 @@
 
 static void clean_environment(void)
 {
-	for (size_t i = 0; i < settings_option_count; i++)
-		if (settings_options[i].env != NULL)
-			(void)unsetenv(settings_options[i].env);
+	char name[100];
+
+	for (size_t i = 0; i < settings_option_count; i++) {
+		if (settings_options[i].env == NULL)
+			continue;
+		(void)unsetenv(settings_options[i].env);
+		(void)snprintf(name, sizeof name, "%s_FILE", settings_options[i].env);
+		(void)unsetenv(name);
+	}
 }
 
 static void write_file(const char *text, char name[FILE_NAME_SIZE])
@@ -48,7 +54,7 @@ int settings_from(const struct settings_source *source, struct settings *ret_set
 		argv[argc++] = strdup(is_file ? ret_file : source->args[i]);
 	}
 	for (size_t i = 0; i < ENV_MAX && source->env[i][0] != NULL; i++)
-		(void)setenv(source->env[i][0], source->env[i][1], 1);
+		(void)setenv(source->env[i][0], strcmp(source->env[i][1], at_file) == 0 ? ret_file : source->env[i][1], 1);
 	if (source->file != NULL && !file_named)
 		(void)setenv("PREFECT_JANITOR_CONFIG", ret_file, 1);
 

@@ -5,10 +5,23 @@
 
 #include "tests/unit/worker/settings_source.h"
 
+static json_t *ai_summary(const struct ai_settings *ai)
+{
+	return json_pack("{s:I, s:I, s:s?, s:s?, s:s?, s:s?, s:s?, s:s, s:s?, s:I, s:I, s:b, s:f, s:I, s:I, s:[I, I, I, I, I, I, I, I]}",
+	                 "enabled", (json_int_t)ai->enabled, "provider", (json_int_t)ai->provider, "model", ai->model,
+	                 "anthropic_key", ai->anthropic_key, "anthropic_url", ai->anthropic_url, "openai_key", ai->openai_key,
+	                 "openai_url", ai->openai_url, "mcp_command", ai->mcp_command, "mcp_url", ai->mcp_url, "mode",
+	                 (json_int_t)ai->mode, "on_unsure", (json_int_t)ai->on_unsure, "run_logs", ai->run_logs,
+	                 "min_confidence", ai->min_confidence, "max_runs", (json_int_t)ai->max_runs, "min_retention_us",
+	                 (json_int_t)ai->min_retention_us, "budgets", (json_int_t)ai->max_turns, (json_int_t)ai->max_tool_calls,
+	                 (json_int_t)ai->max_bytes, (json_int_t)ai->model_ms, (json_int_t)ai->tool_ms,
+	                 (json_int_t)ai->mcp_start_ms, (json_int_t)ai->total_ms, (json_int_t)ai->retries);
+}
+
 /* The settings that the rows look at, as JSON. */
 static json_t *summary(const struct settings *s)
 {
-	return json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I}", "api_url",
+	json_t *all = json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I}", "api_url",
 	                 s->api_url, "api_key", s->api_key, "auth_string", s->auth_string, "ssl_cert_file", s->ssl_cert_file,
 	                 "headers", s->headers, "request_timeout_ms", (json_int_t)s->request_timeout_ms, "tls_insecure",
 	                 s->tls_insecure, "pool", s->pool, "worker_name", s->worker_name, "work_queues", s->work_queues, "limit",
@@ -16,6 +29,10 @@ static json_t *summary(const struct settings *s)
 	                 "heartbeat_ms", (json_int_t)s->heartbeat_ms, "watch_ms", (json_int_t)s->watch_ms, "run_once", s->run_once,
 	                 "log_level", (json_int_t)s->log_level, "with_healthcheck", s->with_healthcheck, "webserver_host",
 	                 s->webserver_host, "webserver_port", (json_int_t)s->webserver_port);
+	AUTO_JSON *ai = ai_summary(&s->ai);
+
+	(void)json_object_update(all, ai);
+	return all;
 }
 
 static const struct {
@@ -101,6 +118,49 @@ static const struct {
 	{"headers by file", {.file = "api: { custom_headers = \"{\\\"X-Team\\\": \\\"ops\\\"}\"; };"}, "headers", "{\"X-Team\": \"ops\"}"},
 	{"no headers", {.env = {{"PREFECT_CLIENT_CUSTOM_HEADERS", "{}"}}}, "headers", "{}"},
 	{"certificates", {.env = {{"PREFECT_API_SSL_CERT_FILE", "/dev/null"}}}, "ssl_cert_file", "\"/dev/null\""},
+	/* AI approval */
+	{"AI where it is configured", {.no_pool = NULL}, "enabled", "-1"},
+	{"AI on", {.env = {{"PREFECT_JANITOR_AI_ENABLED", "1"}}}, "enabled", "1"},
+	{"AI off by file", {.file = "ai: { enabled = false; };"}, "enabled", "0"},
+	{"AI as by default, said aloud", {.env = {{"PREFECT_JANITOR_AI_ENABLED", "Auto"}}, .file = "ai: { enabled = false; };"}, "enabled", "-1"},
+	{"provider by default", {.no_pool = NULL}, "provider", "0"},
+	{"provider by environment", {.env = {{"PREFECT_JANITOR_AI_PROVIDER", "Anthropic"}}}, "provider", "1"},
+	{"provider by file", {.file = "ai: { provider = \"openai\"; };"}, "provider", "2"},
+	{"no model", {.no_pool = NULL}, "model", "null"},
+	{"model", {.env = {{"PREFECT_JANITOR_AI_MODEL", "qwen3:8b"}}}, "model", "\"qwen3:8b\""},
+	{"a model's key", {.env = {{"ANTHROPIC_API_KEY", "sk-1"}}}, "anthropic_key", "\"sk-1\""},
+	{"a key by file", {.file = "ai: { openai_api_key = \"sk-2\"; };"}, "openai_key", "\"sk-2\""},
+	{"a key in a file of its own", {.env = {{"OPENAI_API_KEY_FILE", "@FILE"}}, .file = "//sk-3 \r\n\n"}, "openai_key", "\"//sk-3\""},
+	{"before the configuration file",
+	 {.env = {{"ANTHROPIC_API_KEY_FILE", "@FILE"}}, .file = "ai: { anthropic_api_key = \"sk-4\"; };"}, "anthropic_key",
+	 "\"ai: { anthropic_api_key = \\\"sk-4\\\"; };\""},
+	{"Prefect's key too", {.env = {{"PREFECT_API_KEY_FILE", "@FILE"}}, .file = "//pnu\n"}, "api_key", "\"//pnu\""},
+	{"address of Anthropic", {.env = {{"ANTHROPIC_BASE_URL", "http://m"}}}, "anthropic_url", "\"http://m\""},
+	{"address of OpenAI", {.env = {{"OPENAI_BASE_URL", "http://m/v1"}}}, "openai_url", "\"http://m/v1\""},
+	{"MCP by default", {.no_pool = NULL}, "mcp_command", "\"uvx --from prefect-mcp prefect-mcp-server\""},
+	{"MCP command", {.env = {{"PREFECT_JANITOR_AI_MCP_COMMAND", "a b"}}}, "mcp_command", "\"a b\""},
+	{"MCP address", {.env = {{"PREFECT_JANITOR_AI_MCP_URL", "http://m/mcp"}}}, "mcp_url", "\"http://m/mcp\""},
+	{"it decides", {.no_pool = NULL}, "mode", "0"},
+	{"it advises", {.env = {{"PREFECT_JANITOR_AI_MODE", "advise"}}}, "mode", "1"},
+	{"unsure is no", {.no_pool = NULL}, "on_unsure", "0"},
+	{"unsure asks", {.file = "ai: { on_unsure = \"human\"; };"}, "on_unsure", "1"},
+	{"no logs", {.no_pool = NULL}, "run_logs", "false"},
+	{"logs", {.env = {{"PREFECT_JANITOR_AI_RUN_LOGS", "yes"}}}, "run_logs", "true"},
+	{"confidence by default", {.no_pool = NULL}, "min_confidence", "0.8"},
+	{"confidence by file", {.file = "ai: { min_confidence = 1; };"}, "min_confidence", "1.0"},
+	{"confidence by environment", {.env = {{"PREFECT_JANITOR_AI_MIN_CONFIDENCE", "0.25"}}}, "min_confidence", "0.25"},
+	{"runs by default", {.no_pool = NULL}, "max_runs", "1000"},
+	{"no runs", {.env = {{"PREFECT_JANITOR_AI_MAX_RUNS", "0"}}}, "max_runs", "0"},
+	{"no least retention", {.no_pool = NULL}, "min_retention_us", "0"},
+	{"a least retention", {.env = {{"PREFECT_JANITOR_AI_MIN_RETENTION", "P1D"}}}, "min_retention_us", "86400000000"},
+	{"budgets by default", {.no_pool = NULL}, "budgets", "[10, 20, 204800, 120000, 60000, 60000, 600000, 2]"},
+	{"budgets by file",
+	 {.file = "ai: { max_turns = 1; max_tool_calls = 2; max_bytes = 3000; model_seconds = 4; tool_seconds = 0.5; "
+	          "mcp_start_seconds = 6; total_seconds = 7; retries = 0; };"},
+	 "budgets", "[1, 2, 3000, 4000, 500, 6000, 7000, 0]"},
+	{"budgets by environment",
+	 {.env = {{"PREFECT_JANITOR_AI_MAX_TURNS", "3"}, {"PREFECT_JANITOR_AI_TOTAL_SECONDS", "90"}, {"PREFECT_JANITOR_AI_RETRIES", "5"}}},
+	 "budgets", "[3, 20, 204800, 120000, 60000, 60000, 90000, 5]"},
 	/* the file */
 	{"file by flag", {.args = {"--config", "@FILE"}, .file = "worker: { limit = 3; };"}, "limit", "3"},
 	{"file by flag before environment",
