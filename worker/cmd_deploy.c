@@ -213,7 +213,7 @@ int command_deploy(int argc, char **argv)
 		settings_release(&settings);
 		return command_print_help(COMMAND_DEPLOY, INTRO, OUTRO);
 	}
-	log_set_level((int)settings.log_level);
+	settings_apply_log(&settings);
 
 	struct http_settings http = settings_http(&settings, NULL);
 	struct prefect *prefect = NULL;

@@ -310,7 +310,7 @@ int command_start(int argc, char **argv)
 	/* Few arenas: a worker is mostly idle, and its memory should show that. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	log_set_level((int)settings.log_level);
+	settings_apply_log(&settings);
 	json_object_seed(0);
 	block_signals();
 	worker_init(&worker, &settings);

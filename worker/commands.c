@@ -2,11 +2,15 @@
 
 #include <stdio.h>
 
+#include "client/base/log.h"
 #include "client/base/text.h"
 
 int command_error(const char *command, const struct error *err)
 {
-	fprintf(stderr, "prefect-janitor %s: %s\n", command, err->text);
+	if (log_is_for_programs())
+		log_error("prefect-janitor %s: %s", command, err->text);
+	else
+		fprintf(stderr, "prefect-janitor %s: %s\n", command, err->text);
 	return err->code == ERR_USAGE || err->code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 

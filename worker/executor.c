@@ -40,12 +40,10 @@ enum step { STEP_ON, STEP_DROP, STEP_LATER, STEP_PARK };
 static enum step on_error(struct execution *e, const char *what, const struct error *err)
 {
 	if (err->code == ERR_NOT_FOUND) {
-		log_warning("flow run %s: it was deleted, dropping it", e->handle.id);
+		log_run(LOG_LEVEL_WARNING, NULL, e->handle.id, "it was deleted, dropping it");
 		return STEP_DROP;
 	}
-	char about[160];
-	(void)snprintf(about, sizeof about, "flow run %s: %s", e->handle.id, what);
-	(void)worker_tell(e->worker, &e->handle.trouble, about, err->code, err);
+	(void)worker_tell_run(e->worker, &e->handle.trouble, e->handle.id, what, err->code, err);
 	e->wait_ms = trouble_wait_ms(&e->handle.trouble, err);
 	return STEP_LATER;
 }
@@ -118,8 +116,8 @@ static enum step propose(struct execution *e, const struct state_proposal *propo
 		}
 		/* Another worker was faster, a concurrency limit holds it back, it was cancelled: not ours now. Where the
 		 * server scheduled it anew, the poll brings it again. */
-		log_info("%s (%s): not started: %s", e->run.name, e->handle.id,
-		         answer.reason != NULL ? answer.reason : "the server gives no reason");
+		log_run(LOG_LEVEL_INFO, e->run.name, e->handle.id, "not started: %s",
+		        answer.reason != NULL ? answer.reason : "the server gives no reason");
 		step = STEP_DROP;
 		break;
 	}
@@ -204,7 +202,8 @@ static enum step obey_pauses(struct execution *e)
 			return on_error(e, "its work queue cannot be read", &err);
 	}
 	if (paused)
-		log_info("%s (%s): its work pool or work queue is paused, leaving it for later", e->run.name, e->handle.id);
+		log_run(LOG_LEVEL_INFO, e->run.name, e->handle.id,
+		        "its work pool or work queue is paused, leaving it for later");
 	return paused ? STEP_DROP : STEP_ON;
 }
 
@@ -242,7 +241,7 @@ static enum step claim(struct execution *e)
 	                                                     .transition_id = e->handle.claim}, &wait_s);
 	if (step == STEP_ON) {
 		e->handle.ours = true;
-		log_info("%s (%s): claimed", e->run.name, e->handle.id);
+		log_run(LOG_LEVEL_INFO, e->run.name, e->handle.id, "claimed");
 	}
 	return step;
 }
@@ -255,7 +254,7 @@ static enum step begin(struct execution *e)
 
 	while ((step = propose(e, &(struct state_proposal){.type = STATE_RUNNING, .name = "Running"}, &wait_s)) == STEP_LATER &&
 	       wait_s > 0) {
-		log_debug("%s (%s): due in %lld s", e->run.name, e->handle.id, (long long)wait_s);
+		log_run(LOG_LEVEL_DEBUG, e->run.name, e->handle.id, "due in %lld s", (long long)wait_s);
 		if (stop_wait(&e->worker->stop, wait_s * 1000 < WAIT_MAX_MS ? wait_s * 1000 : WAIT_MAX_MS))
 			return STEP_LATER;
 	}
@@ -275,8 +274,8 @@ static enum step go_on(struct execution *e)
 		if (step != STEP_ON)
 			return step;
 	} else if (!owns) {
-		log_warning("%s (%s): worker '%s' has taken it, letting go", e->run.name, e->handle.id,
-		            ownership_worker(&e->run) != NULL ? ownership_worker(&e->run) : "?");
+		log_run(LOG_LEVEL_WARNING, e->run.name, e->handle.id, "worker '%s' has taken it, letting go",
+		        ownership_worker(&e->run) != NULL ? ownership_worker(&e->run) : "?");
 		return STEP_DROP;
 	}
 	switch ((enum state_type)e->run.state_type) {
@@ -292,8 +291,8 @@ static enum step go_on(struct execution *e)
 	case STATE_SCHEDULED: /* anew: the poll brings it */
 		return STEP_DROP;
 	default:
-		log_info("%s (%s): it was set to %s from outside, letting go", e->run.name, e->handle.id,
-		         state_type_name((enum state_type)e->run.state_type));
+		log_run(LOG_LEVEL_INFO, e->run.name, e->handle.id, "it was set to %s from outside, letting go",
+		        state_type_name((enum state_type)e->run.state_type));
 		run_logs_add(&e->worker->logs, e->handle.id, LOG_LEVEL_WARNING,
 		             "the run was set to a final state from outside: nothing is deleted from now on");
 		return STEP_DROP;
@@ -378,9 +377,7 @@ static void execute(struct execution *e)
 		char lease[UUID_SIZE];
 		if (concurrency_lease_of(&e->run, lease))
 			registry_hold_lease(registry, e->handle.id, lease, !e->question.asked);
-		char about[80];
-		(void)snprintf(about, sizeof about, "flow run %s", e->handle.id);
-		(void)worker_tell(e->worker, &e->handle.trouble, about, 0, NULL);
+		(void)worker_tell_run(e->worker, &e->handle.trouble, e->handle.id, "going on with it", 0, NULL);
 		e->wait_ms = 0;
 		struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template,
 		                                    &e->question);
@@ -443,7 +440,7 @@ void executor_start(struct worker *worker, const struct run *run)
 	}
 	(void)pthread_attr_destroy(&attr);
 	if (rc != 0) {
-		log_error("flow run %s: no memory for another executor, trying again", run->id);
+		log_run(LOG_LEVEL_ERROR, NULL, run->id, "no memory for another executor, trying again");
 		registry_postpone(&worker->registry, run->id, run->ours, server_clock_now(&worker->clock) + AGAIN_US,
 		                  &run->trouble);
 		free(e);

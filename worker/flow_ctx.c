@@ -118,13 +118,13 @@ void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
 	text_clean(line, sizeof line, message, strlen(message));
 	free(message);
 	run_logs_add(&ctx->worker->logs, ctx->run.id, level, line);
-	log_line(level, "%s (%s): %s", ctx->run.name, ctx->run.id, line);
+	log_run(level, ctx->run.name, ctx->run.id, "%s", line);
 }
 
 void flow_show(struct flow_ctx *ctx, const char *text)
 {
 	run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_INFO, text);
-	log_info("%s (%s): %.*s", ctx->run.name, ctx->run.id, (int)strcspn(text, "\n"), text);
+	log_run(LOG_LEVEL_INFO, ctx->run.name, ctx->run.id, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused)
@@ -322,8 +322,8 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 	flow_log(ctx, type == STATE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s: %s", name, message);
 	int rc = propose(ctx, &proposal, &answer, &err);
 	if (rc == ERR_INVALID) { /* better without the words than not at all */
-		log_warning("%s (%s): the server refuses the state's message or data, leaving them out: %s", ctx->run.name,
-		            ctx->run.id, err.text);
+		log_run(LOG_LEVEL_WARNING, ctx->run.name, ctx->run.id,
+		        "the server refuses the state's message or data, leaving them out: %s", err.text);
 		proposal.message = NULL;
 		proposal.data = NULL;
 		rc = propose(ctx, &proposal, &answer, &err);
@@ -333,7 +333,7 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 	if (rc == 0)
 		return after_final(ctx, name, type, message, &answer);
 	if (rc == ERR_INVALID)
-		log_error("%s (%s): the state %s cannot be set: %s", ctx->run.name, ctx->run.id, name, err.text);
+		log_run(LOG_LEVEL_ERROR, ctx->run.name, ctx->run.id, "the state %s cannot be set: %s", name, err.text);
 	return rc == ERR_NOT_FOUND ? FLOW_DONE : FLOW_LEFT;
 }
 
@@ -349,7 +349,8 @@ static void let_go(struct flow_ctx *ctx)
 	struct error err;
 
 	if (ownership_let_go(ctx->prefect, ctx->run.id, &self, &err) != 0)
-		log_debug("%s (%s): letting go cannot be noted, ignoring: %s", ctx->run.name, ctx->run.id, err.text);
+		log_run(LOG_LEVEL_DEBUG, ctx->run.name, ctx->run.id, "letting go cannot be noted, ignoring: %s",
+		        err.text);
 }
 
 enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
@@ -363,10 +364,10 @@ enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 		let_go(ctx);
 		return FLOW_LEFT;
 	case HALT_DELETED:
-		log_warning("%s (%s): the run was deleted; %s", ctx->run.name, ctx->run.id, so_far);
+		log_run(LOG_LEVEL_WARNING, ctx->run.name, ctx->run.id, "the run was deleted; %s", so_far);
 		return FLOW_DONE;
 	case HALT_TAKEN:
-		log_warning("%s (%s): another worker has taken the run; %s", ctx->run.name, ctx->run.id, so_far);
+		log_run(LOG_LEVEL_WARNING, ctx->run.name, ctx->run.id, "another worker has taken the run; %s", so_far);
 		let_go(ctx);
 		return FLOW_DONE;
 	case HALT_NOT:
@@ -411,7 +412,8 @@ static void say(struct flow_ctx *ctx, const char *message)
 	if (rc == 0)
 		state_answer_release(&answer);
 	else
-		log_debug("%s (%s): the state's message cannot be set, ignoring: %s", ctx->run.name, ctx->run.id, err.text);
+		log_run(LOG_LEVEL_DEBUG, ctx->run.name, ctx->run.id, "the state's message cannot be set, ignoring: %s",
+		        err.text);
 }
 
 static int read_turn(struct flow_ctx *ctx, struct turn *ret_turn, struct error *err)

@@ -19,7 +19,7 @@ static int note_runs(struct worker *worker, struct prefect *prefect, const struc
 			first = rc;
 		}
 		if (rc == 0 && flow != NULL && registry_add(&worker->registry, runs[i].id, RUN_DUE, /* ours= */ false, due))
-			log_debug("%s (%s): fetched", runs[i].name, runs[i].id);
+			log_run(LOG_LEVEL_DEBUG, runs[i].name, runs[i].id, "fetched");
 	}
 	return first;
 }

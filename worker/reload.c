@@ -67,7 +67,7 @@ void worker_reload(struct worker *worker, int argc, char **argv)
 		return;
 	}
 	put_in_use(worker, fresh);
-	log_set_level((int)fresh->settings.log_level);
+	settings_apply_log(&fresh->settings);
 	/* Whoever waits, waits by the old settings, or because of them. */
 	registry_set_limit(&worker->registry, (size_t)fresh->settings.limit);
 	registry_hurry(&worker->registry);

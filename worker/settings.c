@@ -165,6 +165,9 @@ const struct option settings_options[] = {
 	 .offset = AT(tls_insecure), .commands = BOTH, .placeholder = "", .help = "do not check the server's certificate"},
 	{.env = "PREFECT_LOGGING_LEVEL", .file_key = "logging.level", .kind = OPTION_LEVEL, .offset = AT(log_level),
 	 .fallback = "INFO", .commands = BOTH, .placeholder = "LEVEL", .help = "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
+	{.flag = "log-format", .env = "PREFECT_JANITOR_LOG_FORMAT", .file_key = "logging.format", .kind = OPTION_CHOICE,
+	 .offset = AT(log_format), .fallback = "text", .choices = log_format_names, .commands = START, .placeholder = "FORMAT",
+	 .help = "text, or json for one object a line"},
 };
 const size_t settings_option_count = sizeof settings_options / sizeof settings_options[0];
 
@@ -284,11 +287,17 @@ int settings_load(unsigned command, int argc, char **argv, struct settings *ret_
 		settings_release(&settings);
 		return rc;
 	}
-	if (settings.config_exposed != 0 && settings.log_level <= LOG_LEVEL_WARNING)
-		log_warning("configuration file '%s' holds a secret, and its mode %04o lets other users in: chmod 600 '%s'",
-		            settings.config_file, settings.config_exposed, settings.config_file);
 	*ret_settings = settings;
 	return 0;
+}
+
+void settings_apply_log(const struct settings *settings)
+{
+	log_set_level((int)settings->log_level);
+	log_set_format((enum log_format)settings->log_format);
+	if (settings->config_exposed != 0)
+		log_warning("configuration file '%s' holds a secret, and its mode %04o lets other users in: chmod 600 '%s'",
+		            settings->config_file, settings->config_exposed, settings->config_file);
 }
 
 int settings_take_over(struct settings *fresh, const struct settings *now, option_told *told, size_t *ret_changes,

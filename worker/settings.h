@@ -38,6 +38,7 @@ struct settings {
 	char *webserver_host;
 	int64_t webserver_port;
 	int64_t log_level;
+	int64_t log_format; /* enum log_format */
 
 	/* the deployment */
 	char *deployment_name;
@@ -65,9 +66,12 @@ extern const struct option settings_options[];
 extern const size_t settings_option_count;
 
 /* Fills @ret_settings for a command (enum command_bit) from argv[2..], the environment, the configuration file
- * and the defaults. *ret_help is set where --help was given. Warns of a secret in a file that others can read. Returns 0, ERR_USAGE or ERR_NOMEM. */
+ * and the defaults. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
                   struct error *err) MUST_CHECK;
+
+/* Brings the log into the level and format of @settings, and warns of a secret in a file that others can read. */
+void settings_apply_log(const struct settings *settings);
 
 /* Makes @fresh fit for a worker that runs by @now: what is fixed stays as it is there, see options_take_over(). */
 int settings_take_over(struct settings *fresh, const struct settings *now, option_told *told, size_t *ret_changes,

@@ -113,7 +113,7 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 
 	(void)snprintf(message, sizeof message, "%d workers ended without a word while they ran this flow run, and none of them "
 	               "came any further: given up", stalled);
-	log_error("%s (%s): %s", run->name, run->id, message);
+	log_run(LOG_LEVEL_ERROR, run->name, run->id, "%s", message);
 	run_logs_add(&t->worker->logs, run->id, LOG_LEVEL_ERROR, message);
 	/* The server takes nothing else after Cancelling. */
 	bool cancelling = run->state_type == STATE_CANCELLING;
@@ -155,8 +155,8 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		return give_up(t, run, latest.stalled, err);
 	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0)) {
 		registry_note_taking(&t->worker->registry, run->id, waiting ? 0 : latest.number + 1);
-		log_info("%s (%s): taking it up again, it is %s; before: worker %s", run->name, run->id,
-		         state_type_name((enum state_type)run->state_type), holder(run, before) ? before : "unknown");
+		log_run(LOG_LEVEL_INFO, run->name, run->id, "taking it up again, it is %s; before: worker %s",
+		        state_type_name((enum state_type)run->state_type), holder(run, before) ? before : "unknown");
 	}
 	return 0;
 }
@@ -237,7 +237,7 @@ static int for_each(struct take_over *t, const json_t *flow_runs, each_run *each
 		for (size_t i = 0; i < count; i++) {
 			struct error one;
 			if (each(t, &found[i], &one) != 0) {
-				log_warning("%s (%s): %s: %s", found[i].name, found[i].id, what, one.text);
+				log_run(LOG_LEVEL_WARNING, found[i].name, found[i].id, "%s: %s", what, one.text);
 				t->incomplete = true;
 			}
 			keep_alive(t);

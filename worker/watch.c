@@ -45,7 +45,7 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 		return rc;
 	if (flow_run_pause_expired(run))
 		metrics_count_outcome(&worker->metrics, OUTCOME_EXPIRED);
-	log_info("%s (%s): %s: %s", run->name, run->id, run->state_name != NULL ? run->state_name : "?", what);
+	log_run(LOG_LEVEL_INFO, run->name, run->id, "%s: %s", run->state_name != NULL ? run->state_name : "?", what);
 	run_logs_add(&worker->logs, run->id, LOG_LEVEL_WARNING, what);
 	registry_drop(&worker->registry, run->id);
 	return 0;
@@ -57,11 +57,11 @@ static int on_change(struct worker *worker, struct prefect *prefect, const struc
 	switch ((enum state_type)run->state_type) {
 	case STATE_RUNNING:
 	case STATE_PENDING:
-		log_info("%s (%s): resumed", run->name, run->id);
+		log_run(LOG_LEVEL_INFO, run->name, run->id, "resumed");
 		registry_resume(&worker->registry, run->id);
 		return 0;
 	case STATE_CANCELLING: /* nobody but its worker ends it: the body says how far it had come */
-		log_info("%s (%s): cancelled", run->name, run->id);
+		log_run(LOG_LEVEL_INFO, run->name, run->id, "cancelled");
 		registry_resume(&worker->registry, run->id);
 		return 0;
 	case STATE_SCHEDULED: /* "Resuming" after a pause from the UI, or a retry: the poll brings it */
@@ -128,7 +128,8 @@ static int look_for_deleted(struct worker *worker, struct prefect *prefect, cons
 		if (rc == 0) {
 			flow_run_release(&run);
 		} else if (rc == ERR_NOT_FOUND) {
-			log_warning("flow run %s: it was deleted while it waited for an approval, dropping it", parked[i].id);
+			log_run(LOG_LEVEL_WARNING, NULL, parked[i].id,
+			        "it was deleted while it waited for an approval, dropping it");
 			registry_drop(&worker->registry, parked[i].id);
 			rc = 0;
 		}
@@ -201,7 +202,8 @@ static int renew_leases(struct worker *worker, struct prefect *prefect, struct e
 		int rc = concurrency_lease_renew(prefect, run.lease, LEASE_S, err);
 		if (rc == 0) {
 			if (!run.lease_held)
-				log_debug("flow run %s: holds a slot of the deployment's concurrency limit", run.id);
+				log_run(LOG_LEVEL_DEBUG, NULL, run.id,
+				        "holds a slot of the deployment's concurrency limit");
 			registry_lease_is_held(&worker->registry, run.id);
 			continue;
 		}
@@ -210,7 +212,7 @@ static int renew_leases(struct worker *worker, struct prefect *prefect, struct e
 		registry_drop_lease(&worker->registry, run.id, run.lease);
 		if (!run.lease_held)
 			continue;
-		log_warning("flow run %s: %s", run.id, lost);
+		log_run(LOG_LEVEL_WARNING, NULL, run.id, "%s", lost);
 		run_logs_add(&worker->logs, run.id, LOG_LEVEL_WARNING, lost);
 	}
 	return 0;

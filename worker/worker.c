@@ -101,6 +101,12 @@ int worker_find_flow(struct worker *worker, struct prefect *prefect, const char 
 
 bool worker_tell(struct worker *worker, struct trouble *trouble, const char *what, int rc, const struct error *err)
 {
+	return worker_tell_run(worker, trouble, NULL, what, rc, err);
+}
+
+bool worker_tell_run(struct worker *worker, struct trouble *trouble, const char *run_id, const char *what, int rc,
+                     const struct error *err)
+{
 	char span[TIME_TEXT_SIZE];
 	int64_t lasted_ms;
 
@@ -109,13 +115,13 @@ bool worker_tell(struct worker *worker, struct trouble *trouble, const char *wha
 	if (rc == 0) {
 		bool was = trouble_over(trouble, &lasted_ms);
 		if (was)
-			log_info("%s: works again, after %s", what, span_format(lasted_ms, span));
+			log_run(LOG_LEVEL_INFO, NULL, run_id, "%s: works again, after %s", what, span_format(lasted_ms, span));
 		return was;
 	}
 	atomic_store(&worker->out_of_contact, true);
 	bool news = trouble_note(trouble, err);
 	if (news)
-		log_warning("%s: %s; trying again until it works", what, err->text);
+		log_run(LOG_LEVEL_WARNING, NULL, run_id, "%s: %s; trying again until it works", what, err->text);
 	return news;
 }
 

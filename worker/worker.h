@@ -81,6 +81,9 @@ int worker_find_flow(struct worker *worker, struct prefect *prefect, const char 
 /* Takes note of how something went that the worker does again and again (@what: "sending heartbeats"), and says it where
  * it is news: a failure of another kind than before, or that it works again. True where it said something. */
 bool worker_tell(struct worker *worker, struct trouble *trouble, const char *what, int rc, const struct error *err);
+/* The same for what is done for one run (NULL: none). */
+bool worker_tell_run(struct worker *worker, struct trouble *trouble, const char *run_id, const char *what, int rc,
+                     const struct error *err);
 
 /* The server answers: ends the long waits of everybody who had trouble with it. For the poll service, which asks at
  * every interval whatever happens. */

@@ -21,14 +21,15 @@ static json_t *ai_summary(const struct ai_settings *ai)
 /* The settings that the rows look at, as JSON. */
 static json_t *summary(const struct settings *s)
 {
-	json_t *all = json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I}", "api_url",
+	json_t *all = json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I, s:I}", "api_url",
 	                 s->api_url, "api_key", s->api_key, "auth_string", s->auth_string, "ssl_cert_file", s->ssl_cert_file,
 	                 "headers", s->headers, "request_timeout_ms", (json_int_t)s->request_timeout_ms, "tls_insecure",
 	                 s->tls_insecure, "pool", s->pool, "worker_name", s->worker_name, "work_queues", s->work_queues, "limit",
 	                 (json_int_t)s->limit, "prefetch_ms", (json_int_t)s->prefetch_ms, "query_ms", (json_int_t)s->query_ms,
 	                 "heartbeat_ms", (json_int_t)s->heartbeat_ms, "watch_ms", (json_int_t)s->watch_ms, "run_once", s->run_once,
 	                 "log_level", (json_int_t)s->log_level, "with_healthcheck", s->with_healthcheck, "webserver_host",
-	                 s->webserver_host, "webserver_port", (json_int_t)s->webserver_port);
+	                 s->webserver_host, "webserver_port", (json_int_t)s->webserver_port, "log_format",
+	                 (json_int_t)s->log_format);
 	AUTO_JSON *ai = ai_summary(&s->ai);
 
 	(void)json_object_update(all, ai);
@@ -104,6 +105,11 @@ static const struct {
 	{"level by default", {.no_pool = NULL}, "log_level", "20"},
 	{"level by environment", {.env = {{"PREFECT_LOGGING_LEVEL", "debug"}}}, "log_level", "10"},
 	{"level by file", {.file = "logging: { level = \"ERROR\"; };"}, "log_level", "40"},
+	/* choice */
+	{"text by default", {.no_pool = NULL}, "log_format", "0"},
+	{"format by flag", {.args = {"--log-format=json"}}, "log_format", "1"},
+	{"format by environment, in another case", {.env = {{"PREFECT_JANITOR_LOG_FORMAT", "JSON"}}}, "log_format", "1"},
+	{"format by file", {.file = "logging: { format = \"json\"; };"}, "log_format", "1"},
 	/* the server */
 	{"address by default", {.no_pool = NULL}, "api_url", "\"http://127.0.0.1:4200/api\""},
 	{"slashes at the end", {.env = {{"PREFECT_API_URL", "https://x/api//"}}}, "api_url", "\"https://x/api\""},

@@ -42,6 +42,7 @@ static void tells_what_differs(void)
 		{"switch", {.no_pool = NULL}, {.env = {{"PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "1"}}},
 		 "api.tls_insecure_skip_verify false>true"},
 		{"list", {.args = {"-q", "a"}}, {.args = {"-q", "a", "-q", "b"}}, "worker.work_queues [\"a\"]>[\"a\",\"b\"]"},
+		{"choice", {.no_pool = NULL}, {.args = {"--log-format", "json"}}, "logging.format text>json"},
 		{"a text that comes", {.no_pool = NULL}, {.env = {{"PREFECT_API_SSL_CERT_FILE", "/dev/null"}}}, "api.ssl_cert_file >/dev/null"},
 		{"a text that goes", {.env = {{"PREFECT_API_SSL_CERT_FILE", "/dev/null"}}}, {.no_pool = NULL}, "api.ssl_cert_file /dev/null>"},
 		{"a secret", {.env = {{"PREFECT_API_AUTH_STRING", "a:one"}}}, {.env = {{"PREFECT_API_AUTH_STRING", "a:two"}}},

@@ -46,6 +46,7 @@ static const struct {
 	{"a switch on the command line", {.args = {"--run-once=perhaps"}}, "--run-once: 'perhaps' is neither true nor false"},
 	{"a level", {.env = {{"PREFECT_LOGGING_LEVEL", "loud"}}},
 	 "PREFECT_LOGGING_LEVEL: 'loud' is none of DEBUG, INFO, WARNING, ERROR, CRITICAL"},
+	{"format", {.args = {"--log-format", "xml"}}, "--log-format: 'xml' is none of text, json"},
 	/* the file */
 	{"no file", {.args = {"--config", "/nonexistent/x.conf"}},
 	 "configuration file '/nonexistent/x.conf' cannot be read: No such file or directory"},
