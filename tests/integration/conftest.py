@@ -7,8 +7,11 @@ import signal
 from datetime import timedelta
 
 import harness
+import mcp_server
 import pytest
+from ai import AiJanitor
 from janitor import Janitor
+from model_server import ModelServer
 from proxy import Proxy
 
 
@@ -147,3 +150,42 @@ def old(history):
         return state, history(defaults | group)[0]
 
     return write
+
+
+@pytest.fixture(scope="session")
+def mcp_command():
+    """Prefect's own MCP server, to be spoken to over its stdin and stdout."""
+    return mcp_server.install()
+
+
+@pytest.fixture(scope="session")
+def mcp_url(server, mcp_command):
+    """One that listens, for all tests: a start of it takes seconds."""
+    with mcp_server.listening(mcp_command, mcp_server.settings(server.url, server.home), server.home / "mcp.log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def model_server():
+    with ModelServer() as model:
+        yield model
+
+
+@pytest.fixture
+def model(model_server):
+    """The scripted model. What it got was right, or the test fails."""
+    model_server.play()
+    yield model_server
+    model_server.check()
+
+
+@pytest.fixture(scope="module")
+def ai_janitor(server, api, db, cli, model_server, mcp_url):
+    with workers(server) as start:
+        yield AiJanitor(api, db, cli, model_server, mcp_url, start)
+
+
+@pytest.fixture
+def ai(ai_janitor, model):
+    """A deployment whose runs a model decides on, and a worker with the settings that a test asks for."""
+    return ai_janitor

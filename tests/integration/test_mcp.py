@@ -2,19 +2,13 @@
 
 import contextlib
 import json
-import os
-import runpy
-import signal
 import subprocess
-import sys
 
-import httpx
+import mcp_server as prefect_mcp
 import pytest
-from harness import PROGRAM, PROJECT, SERVER_COMMAND, assert_no_sanitizer_report, environment, unique, wait_until
+from harness import PROGRAM, PROJECT, assert_no_sanitizer_report, environment, unique
 
 pytestmark = pytest.mark.mcp
-sys.path.append(str(SERVER_COMMAND.parent))  # what the command itself imports
-free_port = runpy.run_path(str(SERVER_COMMAND))["free_port"]
 CLIENT = PROGRAM.parent / "mcp-client"
 READ_ONLY = {"get_identity", "get_dashboard", "get_deployments", "get_flows", "get_flow_runs", "get_flow_run_logs",
              "get_task_runs", "get_work_pools", "read_events", "get_automations"}
@@ -22,21 +16,17 @@ SECRET = "sk-topsecret"
 
 
 @pytest.fixture(scope="module")
-def mcp_server():
-    """The command of Prefect's MCP server; what is installed already costs nothing."""
+def mcp_server(mcp_command):
+    """Its command; and the client is built."""
     kind = PROGRAM.parent.name
     build = [f"BUILD={kind}"] if kind != "build" else []
     subprocess.run(["make", "--silent", "WERROR=1", CLIENT.relative_to(PROJECT), *build], cwd=PROJECT, check=True)
-    install = subprocess.run([PROJECT / "scripts/server", "install-mcp"], stdout=subprocess.PIPE, text=True, check=True)
-    return install.stdout.strip()
+    return mcp_command
 
 
 @pytest.fixture
 def settings(server, tmp_path):
-    """The server's whole environment: nothing of it leads out of the machine, and it starts no Prefect of its own."""
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": server.url,
-            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", "PREFECT_DOCS_MCP_URL": "http://127.0.0.1:9/mcp",
-            "FASTMCP_SHOW_SERVER_BANNER": "false", "FASTMCP_LOG_LEVEL": "ERROR", "FASTMCP_CHECK_FOR_UPDATES": "off"}
+    return prefect_mcp.settings(server.url, tmp_path)
 
 
 def talk(steps, **how):
@@ -51,31 +41,9 @@ def talk(steps, **how):
 @pytest.fixture
 def over_http(mcp_server, settings, tmp_path):
     """The address of an MCP server that listens; more settings may be given."""
-    started = []
-
-    def start(**more):
-        port = free_port()
-        with open(tmp_path / "mcp.log", "a") as log:
-            where = {"FASTMCP_TRANSPORT": "http", "FASTMCP_HOST": "127.0.0.1", "FASTMCP_PORT": str(port)}
-            started.append(subprocess.Popen(
-                [mcp_server], env=settings | where | more,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True))
-        url = f"http://127.0.0.1:{port}/mcp"
-
-        def listens():
-            assert started[-1].poll() is None, (tmp_path / "mcp.log").read_text()
-            with contextlib.suppress(httpx.TransportError):
-                return httpx.get(url, timeout=5)
-
-        wait_until(listens, 120, "an MCP server that listens")
-        return url
-
-    yield start
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
+    with contextlib.ExitStack() as at_the_end:
+        yield lambda **more: at_the_end.enter_context(
+            prefect_mcp.listening(mcp_server, settings | more, tmp_path / "mcp.log"))
 
 
 def check_session(old, api_url, **how):
