@@ -19,6 +19,7 @@
 #include "client/base/log.h"
 #include "client/prefect/prefect.h"
 #include "client/prefect/state.h"
+#include "flows/ai_settings.h"
 
 enum flow_outcome {
 	FLOW_DONE,   /* the run is in a final state, or no longer ours */
@@ -50,6 +51,13 @@ const json_t *flow_parameters(const struct flow_ctx *ctx);
 
 /* The server's time at which the run last became Running. */
 time_us flow_running_since(const struct flow_ctx *ctx);
+
+/* The server's time at which the run was first Running since it last ended: the same until it ends again, whatever happens on
+ * the way (pauses, restarts, other workers); a retry has another. */
+time_us flow_begun_at(const struct flow_ctx *ctx);
+
+/* What the operator's configuration says about AI approvals now; borrowed until the body returns. */
+struct flow_ai flow_ai(const struct flow_ctx *ctx);
 
 /* An integer job variable of the pool, the deployment or the run, @fallback where there is none,
  * brought into @min..@max (a value outside is logged). */
@@ -109,6 +117,9 @@ int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_descriptio
  * it before the work begins, and every FLOW_TURN_EVERY_MS while it goes on. Waits out an outage. */
 bool flow_has_turn(struct flow_ctx *ctx);
 #define FLOW_TURN_EVERY_MS 10000
+
+/* The run was approved @at by something else than a person's answer: its place in the queue, from then on. */
+void flow_note_approval(struct flow_ctx *ctx, time_us at);
 
 /* Says for whom this run waits, in its log and its state; the body returns what this returns. */
 enum flow_outcome flow_queue(struct flow_ctx *ctx);

@@ -342,7 +342,8 @@ static enum step read_question(struct execution *e)
 	if (question_read(e->prefect, &e->run, &e->question, &err) != 0)
 		return on_error(e, "its history cannot be read", &err);
 	/* Its place in the queue is of an earlier attempt: this one has not been approved. */
-	if (!e->question.asked && turn_is_joined(&e->run) && turn_leave(e->prefect, e->handle.id, &err) != 0)
+	if (!e->question.asked && turn_is_of_before(&e->run, e->question.begun_at) &&
+	    turn_leave(e->prefect, e->handle.id, &err) != 0)
 		return on_error(e, "it cannot leave the queue of deletions", &err);
 	return STEP_ON;
 }

@@ -28,6 +28,7 @@ struct flow_ctx {
 	const json_t *template;      /* borrowed: of the pool; may be NULL */
 	struct question question;
 	time_us running_since;
+	time_us approved_at;    /* where no person's answer says so; 0 */
 	enum halt halt;
 	enum state_type halt_state;
 	char behind[UUID_SIZE]; /* whose turn it was when flow_has_turn() last said no; "" before that */
@@ -84,6 +85,16 @@ const json_t *flow_parameters(const struct flow_ctx *ctx)
 time_us flow_running_since(const struct flow_ctx *ctx)
 {
 	return ctx->running_since;
+}
+
+time_us flow_begun_at(const struct flow_ctx *ctx)
+{
+	return ctx->question.begun_at != 0 ? ctx->question.begun_at : ctx->running_since;
+}
+
+struct flow_ai flow_ai(const struct flow_ctx *ctx)
+{
+	return settings_ai(ctx->worker->settings, &ctx->worker->stop);
 }
 
 struct prefect *flow_api(struct flow_ctx *ctx)
@@ -420,11 +431,18 @@ static int read_turn(struct flow_ctx *ctx, struct turn *ret_turn, struct error *
 {
 	struct owner self = worker_owner(ctx->worker);
 
-	time_us approved_at = ctx->question.answered_at != 0 ? ctx->question.answered_at : ctx->running_since;
+	time_us approved_at = ctx->question.answered_at != 0 ? ctx->question.answered_at
+	                      : ctx->approved_at != 0        ? ctx->approved_at
+	                                                     : ctx->running_since;
 
 	int rc = ctx->joined ? 0 : turn_join(ctx->prefect, &ctx->run, approved_at, err);
 	ctx->joined = rc == 0;
 	return rc != 0 ? rc : turn_read(ctx->prefect, ctx->worker->settings->pool, &self, ret_turn, err);
+}
+
+void flow_note_approval(struct flow_ctx *ctx, time_us at)
+{
+	ctx->approved_at = at;
 }
 
 bool flow_has_turn(struct flow_ctx *ctx)

@@ -88,10 +88,11 @@ struct question question_judge(const struct flow_run *run, const struct state *s
 		if (end && (ended == NULL || state->timestamp > ended->timestamp))
 			ended = state;
 	}
+	time_us begun_at = first_running(states, count, ended != NULL ? ended->timestamp : 0);
 	if (asked != NULL && (ended == NULL || asked->timestamp > ended->timestamp))
 		return (struct question){.asked = true, .number = state_question(asked),
-		                         .answered_at = first_running(states, count, asked->timestamp)};
-	return (struct question){.asked = false, .number = highest_number(run, states, count) + 1};
+		                         .answered_at = first_running(states, count, asked->timestamp), .begun_at = begun_at};
+	return (struct question){.asked = false, .number = highest_number(run, states, count) + 1, .begun_at = begun_at};
 }
 
 int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,

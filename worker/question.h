@@ -15,6 +15,7 @@ struct question {
 	bool asked; /* the run was paused for it, and has not ended since */
 	int number; /* its number; of the next one where none was asked */
 	time_us answered_at; /* when the run went on after it, by the server's clock; 0 where it has not */
+	time_us begun_at; /* when the run was first Running since it last ended, or at all; 0 where it was not */
 };
 
 #define QUESTION_KEY_SIZE 48

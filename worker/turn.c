@@ -20,6 +20,11 @@ bool turn_is_joined(const struct flow_run *run)
 	return approved_at(run) != 0;
 }
 
+bool turn_is_of_before(const struct flow_run *run, time_us since)
+{
+	return turn_is_joined(run) && approved_at(run) < since;
+}
+
 bool turn_is_waiting(const struct flow_run *run)
 {
 	const char *message = json_string_value(json_object_get(run->state, "message"));

@@ -37,8 +37,10 @@ int turn_join(struct prefect *prefect, const struct flow_run *run, time_us appro
 #define TURN_WAITING "approved, waiting for its turn: one deletion at a time, and "
 bool turn_is_waiting(const struct flow_run *run);
 
-/* Is the run in the queue, going by its labels? And out of it: a run that is started afresh has not been approved. */
+/* Is the run in the queue, going by its labels, and did it join before @since? And out of it: a run that is started afresh
+ * has not been approved. */
 bool turn_is_joined(const struct flow_run *run);
+bool turn_is_of_before(const struct flow_run *run, time_us since);
 int turn_leave(struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
 
 bool turn_has(const struct turn *turn, const char *id);

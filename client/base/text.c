@@ -119,6 +119,18 @@ static size_t utf8_next(const unsigned char *s, size_t left, uint32_t *ret_point
 	return len;
 }
 
+#define SECRET_MIN 16
+
+void text_hide(char *text, size_t len, const char *secret)
+{
+	size_t size = secret != NULL ? strlen(secret) : 0;
+
+	if (size < SECRET_MIN)
+		return;
+	for (char *at = text; (at = memmem(at, len - (size_t)(at - text), secret, size)) != NULL; at += size)
+		memset(at, '*', size);
+}
+
 bool text_is_utf8(const char *s)
 {
 	uint32_t point;

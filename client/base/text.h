@@ -38,6 +38,10 @@ void text_clean(char *dst, size_t size, const char *src, size_t len);
  * with every character escaped that would start formatting, a link, a table cell or HTML. */
 void text_add_markdown(struct text *t, const char *src, size_t len, size_t max);
 
+/* Puts stars in place of @secret wherever it is in the @len bytes of @text. A secret of less than 16 bytes may be a word, as
+ * in "Bearer none": it is left alone. NULL is none. */
+void text_hide(char *text, size_t len, const char *secret);
+
 bool text_is_utf8(const char *s);
 
 /* A copy of at most @max bytes of @s, cut at a character's edge; the caller frees it; NULL without memory. */

@@ -12,8 +12,6 @@
 #define CALL_TIMEOUT_MS 120000
 #define CONNECT_TIMEOUT_MS 10000
 #define FIRST_WAIT_MS 500
-/* A shorter key may be a word, as in "Bearer none": it is no secret, and would tear holes into the answers. */
-#define SECRET_MIN 16
 #define REQUEST_ID_SIZE 128
 
 struct llm {
@@ -317,17 +315,6 @@ int llm_read_answer(enum llm_provider provider, const char *body, size_t len, st
 	return read_turn(dialect_of(provider), body, len, "", ret_turn, err);
 }
 
-/* Stars in place of the key, wherever the server repeats it. */
-static void hide_key(char *text, size_t len, const char *key)
-{
-	size_t size = key != NULL ? strlen(key) : 0;
-
-	if (size < SECRET_MIN)
-		return;
-	for (char *at = text; (at = memmem(at, len - (size_t)(at - text), key, size)) != NULL; at += size)
-		memset(at, '*', size);
-}
-
 /* The server's own words in the body of a refusal: {"error": {"message"}} in both dialects, with variations. */
 static const char *words_of(const json_t *body)
 {
@@ -417,7 +404,7 @@ static int post(struct llm *llm, struct llm_conversation *conversation, struct h
 	if (rc == ERR_TRANSPORT)
 		return error_prefix(err, rc, "%s", llm->dialect->url_setting);
 	if (rc == 0)
-		hide_key(ret_answer->body, ret_answer->len, s->key);
+		text_hide(ret_answer->body, ret_answer->len, s->key);
 	return rc;
 }
 
@@ -449,7 +436,7 @@ static int take_turn(struct llm *llm, struct llm_conversation *conversation, con
 	const char *header = http_answer_header(llm->http, llm->dialect->id_header);
 
 	text_clean(id, sizeof id, header, strlen(header));
-	hide_key(id, strlen(id), llm->settings->key);
+	text_hide(id, strlen(id), llm->settings->key);
 	if (answer->status != 200)
 		return refused(llm, answer, id, llm_bytes_next(conversation), err);
 	int rc = read_turn(llm->dialect, answer->body, answer->len, id, ret_turn, err);

@@ -4,6 +4,7 @@
 
 #include "client/base/embed.h"
 #include "client/base/text.h"
+#include "flows/database_cleanup/agent_approval.h"
 #include "flows/database_cleanup/preview.h"
 
 /* Job variable of the pool, and its default there. */
@@ -12,12 +13,29 @@
 #define TIMEOUT_MIN_S 10
 #define TIMEOUT_MAX_S (30 * 86400)
 
+/* Of a form, in bytes: a preview, and an agent's reasoning with fifty concerns, all of them escaped. */
+#define DESCRIPTION_MAX (160 * 1024)
+
 /* What is kept of the notes, in bytes. */
 #define NOTES_MAX 4000
 
 EMBED_DECLARE(flows_database_cleanup_approval_schema_json);
 
-static int make_form(struct flow_ctx *ctx, const struct plan *plan, char **ret_markdown,
+/* The preview, and below it, next to the form's fields, the advice. */
+static char *describe(const struct preview *preview, const struct plan *plan, const json_t *advice)
+{
+	AUTO_FREE char *markdown = preview_markdown(preview, plan);
+	struct text text = {.max = DESCRIPTION_MAX};
+
+	if (markdown == NULL)
+		return NULL;
+	text_add(&text, markdown, strlen(markdown));
+	if (advice != NULL)
+		agent_advice_markdown(advice, &text);
+	return text_take(&text);
+}
+
+static int make_form(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, char **ret_markdown,
                      json_t **ret_schema, struct error *err)
 {
 	struct preview preview;
@@ -25,7 +43,7 @@ static int make_form(struct flow_ctx *ctx, const struct plan *plan, char **ret_m
 	int rc = preview_collect(flow_api(ctx), plan, &preview, err);
 	if (rc != 0)
 		return rc;
-	char *markdown = preview_markdown(&preview, plan);
+	char *markdown = describe(&preview, plan, advice);
 	preview_release(&preview);
 	if (markdown == NULL)
 		return error_nomem(err);
@@ -39,13 +57,13 @@ static int make_form(struct flow_ctx *ctx, const struct plan *plan, char **ret_m
 	return rc;
 }
 
-enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan)
+enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice)
 {
 	AUTO_FREE char *markdown = NULL;
 	AUTO_JSON *schema = NULL;
 	struct error err;
 
-	while (make_form(ctx, plan, &markdown, &schema, &err) != 0)
+	while (make_form(ctx, plan, advice, &markdown, &schema, &err) != 0)
 		if (!flow_retry(ctx, &err))
 			return flow_halted(ctx) ? flow_halt(ctx, "nothing was deleted") : flow_fail(ctx, &err);
 	flow_recovered(ctx);

@@ -14,8 +14,9 @@ struct decision {
 	json_t *advice;   /* owned: what an AI agent said, for the report; NULL where none was asked */
 };
 
-/* Shows the preview and sets the run to Paused; the body returns what this returns. */
-enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan);
+/* Shows the preview, with what an AI agent said about it (@advice, NULL for none), and sets the run to Paused; the body
+ * returns what this returns. */
+enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice);
 
 /* Reads the decision that was submitted for @plan. */
 int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision,

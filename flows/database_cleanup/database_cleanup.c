@@ -5,6 +5,7 @@
 
 #include "client/base/embed.h"
 #include "client/base/text.h"
+#include "flows/database_cleanup/agent_approval.h"
 #include "flows/database_cleanup/approval.h"
 #include "flows/database_cleanup/deletion.h"
 #include "flows/database_cleanup/plan.h"
@@ -24,7 +25,7 @@ static int make_plan(struct flow_ctx *ctx, const struct policy *policy, struct p
 	int rc;
 
 	/* "Now" is the server's: the moment at which it set this run to Running, which is past by any clock. */
-	while ((rc = plan_make(flow_api(ctx), policy, flow_running_since(ctx), ret_plan, err)) != 0)
+	while ((rc = plan_make(flow_api(ctx), policy, flow_begun_at(ctx), ret_plan, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
@@ -50,7 +51,7 @@ static int read_stored_plan(struct flow_ctx *ctx, json_t **ret_json, struct erro
 {
 	int rc;
 
-	while ((rc = flow_checkpoint_read(ctx, PLAN_KEY, ret_json, err)) != 0)
+	while ((rc = flow_checkpoint_read(ctx, PLAN_KEY, ret_json, err)) != 0 && rc != ERR_NOT_FOUND)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
@@ -180,6 +181,17 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *
 	return outcome;
 }
 
+/* What was decided is done. */
+static enum flow_outcome act(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan,
+                             const struct decision *decision)
+{
+	if (!decision->approved)
+		return finish_rejected(ctx, decision);
+	if (plan->dry_run || policy->dry_run) /* what was shown holds; parameters that were changed since only narrow it */
+		return finish_dry_run(ctx, plan);
+	return delete_plan(ctx, policy, plan, decision);
+}
+
 /* The second half of the story: the run was paused and is Running again. */
 static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct policy *policy)
 {
@@ -203,19 +215,21 @@ static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct p
 		plan_release(&plan);
 		return outcome;
 	}
+	if (policy->approval == APPROVAL_AI)
+		decision.advice = agent_advice_read(ctx, &plan);
 	flow_log(ctx, LOG_LEVEL_INFO, "%s%s%s", decision.approved ? "approved" : "not approved",
 	         decision.notes[0] != '\0' ? ": " : "", decision.notes);
 
-	if (!decision.approved)
-		outcome = finish_rejected(ctx, &decision);
-	else if (plan.dry_run || policy->dry_run) /* what was shown holds; parameters that were changed since only narrow it */
-		outcome = finish_dry_run(ctx, &plan);
-	else
-		outcome = delete_plan(ctx, policy, &plan, &decision);
-
+	outcome = act(ctx, policy, &plan, &decision);
 	decision_release(&decision);
 	plan_release(&plan);
 	return outcome;
+}
+
+static enum flow_outcome finish_no_action(struct flow_ctx *ctx)
+{
+	return flow_finish(ctx, STATE_COMPLETED, "no flow runs match, " NOTHING_DELETED,
+	                   json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
 }
 
 /* The first half: plan, preview, question. */
@@ -223,18 +237,55 @@ static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy 
 {
 	struct plan plan;
 	struct error err;
-	enum flow_outcome outcome;
 
 	if (!flow_may_go_on(ctx))
 		return flow_halt(ctx, NOTHING_DELETED);
 	if (make_plan(ctx, policy, &plan, &err) != 0)
 		return STOP_UNLESS_OK(ctx, &err);
 
-	if (plan.total == 0)
-		outcome = flow_finish(ctx, STATE_COMPLETED, "no flow runs match, " NOTHING_DELETED,
-		                      json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
-	else
-		outcome = approval_ask(ctx, &plan);
+	enum flow_outcome outcome = plan.total == 0 ? finish_no_action(ctx) : approval_ask(ctx, &plan, NULL);
+	plan_release(&plan);
+	return outcome;
+}
+
+/* The plan of this very attempt, where an earlier start of the body stored it: it is the one that the agent was asked about,
+ * and maybe approved. Else a new one. */
+static int find_plan(struct flow_ctx *ctx, const struct policy *policy, struct plan *ret_plan, struct error *err)
+{
+	int rc = read_plan(ctx, ret_plan, err);
+
+	if (rc == 0 && ret_plan->planned_at == flow_begun_at(ctx))
+		return 0;
+	if (rc == 0)
+		plan_release(ret_plan);
+	else if (flow_halted(ctx) || (rc != ERR_NOT_FOUND && rc != ERR_DECODE))
+		return rc;
+	return make_plan(ctx, policy, ret_plan, err);
+}
+
+/* The whole story where an agent decides: plan, investigation, deletion; or a person is asked with its advice. */
+static enum flow_outcome plan_and_ask_agent(struct flow_ctx *ctx, const struct policy *policy)
+{
+	struct plan plan;
+	struct decision decision;
+	struct error err;
+	bool ask_person = false;
+	enum flow_outcome outcome;
+
+	if (!flow_may_go_on(ctx))
+		return flow_halt(ctx, NOTHING_DELETED);
+	if (find_plan(ctx, policy, &plan, &err) != 0)
+		return STOP_UNLESS_OK(ctx, &err);
+	if (plan.total == 0) {
+		plan_release(&plan);
+		return finish_no_action(ctx);
+	}
+	if (agent_approval(ctx, &plan, &decision, &ask_person, &err) != 0) {
+		plan_release(&plan);
+		return STOP_UNLESS_OK(ctx, &err);
+	}
+	outcome = ask_person ? approval_ask(ctx, &plan, decision.advice) : act(ctx, policy, &plan, &decision);
+	decision_release(&decision);
 	plan_release(&plan);
 	return outcome;
 }
@@ -249,18 +300,17 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 	if (policy_read(flow_parameters(ctx), &policy, &err) != 0)
 		return flow_fail(ctx, &err);
 
-	/* 2. Who decides? */
-	if (policy.approval == APPROVAL_AI) {
-		(void)error_set(&err, ERR_INVALID, "config.approval_type 'ai' is not available in this version, " NOTHING_DELETED
-		                "; run it again with 'human'");
-		outcome = flow_fail(ctx, &err);
-	}
-	/* 3. Plan, preview, question: then the run waits, and this body ends. */
-	else if (!flow_was_asked(ctx))
-		outcome = plan_and_ask(ctx, &policy);
-	/* 4. Started again after the answer: decision, deletion, report. */
-	else
+	/* 2. Started again after the answer of a person: decision, deletion, report. */
+	if (flow_was_asked(ctx))
 		outcome = go_on_after_answer(ctx, &policy);
+	/* 3. Plan, preview, question: then the run waits, and this body ends. */
+	else if (policy.approval == APPROVAL_HUMAN)
+		outcome = plan_and_ask(ctx, &policy);
+	/* 4. An agent is asked: it decides within the guard rails, or a person does with its advice. */
+	else if (agent_approval_ready(ctx, &err) == 0)
+		outcome = plan_and_ask_agent(ctx, &policy);
+	else
+		outcome = flow_fail(ctx, &err);
 
 	policy_release(&policy);
 	return outcome;
