@@ -55,7 +55,7 @@ static int read_stored_plan(struct flow_ctx *ctx, json_t **ret_json, struct erro
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
-	return 0;
+	return rc;
 }
 
 /* Reads the plan that was shown; waits out an outage. */
