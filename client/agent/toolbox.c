@@ -186,14 +186,14 @@ static int fail_because(const struct error *why, struct toolbox_answer *ret_answ
 	return fail(text_str(&text), ret_answer, err);
 }
 
-static int take_result(const struct toolbox *box, struct mcp_result *result, struct toolbox_answer *ret_answer,
-                       struct error *err)
+static int take_result(const struct toolbox *box, const char *name, struct mcp_result *result,
+                       struct toolbox_answer *ret_answer, struct error *err)
 {
 	AUTO_JSON *object = answer_object(result);
 	struct text text = {.max = TOOLBOX_ANSWER_MAX + sizeof CUT_MARK + 10};
 	struct toolbox_answer answer = {
 		.is_error = result->is_error,
-		.is_success = !result->is_error && json_is_true(json_object_get(object, "success")),
+		.is_success = !result->is_error && json_is_true(json_object_get(object, "success")) && strcmp(name, IDENTITY_TOOL) != 0,
 		.bytes = strlen(result->text),
 	};
 
@@ -224,7 +224,7 @@ int toolbox_call(struct toolbox *box, const char *name, const json_t *arguments,
 		return fail_because(&why, ret_answer, err);
 	if (rc != 0)
 		return error_set(err, rc, "%s", why.text);
-	rc = take_result(box, &result, ret_answer, err);
+	rc = take_result(box, name, &result, ret_answer, err);
 	mcp_result_release(&result);
 	return rc;
 }

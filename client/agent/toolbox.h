@@ -22,7 +22,7 @@ struct toolbox;
 
 struct toolbox_answer {
 	bool is_error;   /* the tool failed, or could not be called: `text` says why */
-	bool is_success; /* it says {"success": true} */
+	bool is_success; /* it says {"success": true}, and tells more than which server that is */
 	char *text;      /* owned, never NULL */
 	size_t bytes;    /* of the answer before it was cut */
 };

@@ -1,11 +1,9 @@
-/* The approval by an AI agent: it investigates once for a plan, its decision is stored with the run (AGENT_DECISION_KEY)
- * before anything is done by it, and only an approval within the guard rails counts.
+/* The approval by an AI agent: it investigates once for a plan, its verdict is stored with the run before anything is done
+ * by it, and only an approval within the guard rails counts (agent_verdict.h).
  *
  * Stored with the run:
- *   cleanup-decision       {"version", "plan": digest, "decided_at", "decision": {...} or null, "unsure": rule or null,
- *                          "investigated", "model"}; it counts for the plan of that digest alone, and a run that is
- *                          started afresh has another plan
- *   cleanup-investigation  {"plan": digest, "starts"}: a worker that dies on the way starts it again, twice at most */
+ *   cleanup-decision       the verdict, for this very plan: a run that is started afresh has another one
+ *   cleanup-investigation  {"plan": digest, "starts"}: where a worker dies on the way, it is started again, twice at most */
 #ifndef FLOWS_DATABASE_CLEANUP_AGENT_APPROVAL_H
 #define FLOWS_DATABASE_CLEANUP_AGENT_APPROVAL_H
 
@@ -13,7 +11,6 @@
 #include "flows/database_cleanup/plan.h"
 #include "flows/flow.h"
 
-#define AGENT_DECISION_KEY "cleanup-decision"
 #define AGENT_STARTS_KEY "cleanup-investigation"
 #define AGENT_STARTS_MAX 3
 
@@ -28,8 +25,5 @@ int agent_approval(struct flow_ctx *ctx, const struct plan *plan, struct decisio
 
 /* What the agent said about @plan before a person was asked: a new reference, NULL where it said nothing. */
 json_t *agent_advice_read(struct flow_ctx *ctx, const struct plan *plan);
-
-/* Appends the advice (decision.advice) for people, as Markdown. */
-void agent_advice_markdown(const json_t *advice, struct text *markdown);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "client/base/embed.h"
 #include "client/base/text.h"
-#include "flows/database_cleanup/agent_approval.h"
+#include "flows/database_cleanup/agent_verdict.h"
 #include "flows/database_cleanup/preview.h"
 
 /* Job variable of the pool, and its default there. */

@@ -263,29 +263,53 @@ static int find_plan(struct flow_ctx *ctx, const struct policy *policy, struct p
 	return make_plan(ctx, policy, ret_plan, err);
 }
 
-/* The whole story where an agent decides: plan, investigation, deletion; or a person is asked with its advice. */
-static enum flow_outcome plan_and_ask_agent(struct flow_ctx *ctx, const struct policy *policy)
+/* Told to stop before anything was begun now: an earlier start of the body may have deleted by then. */
+static enum flow_outcome halt_attempt(struct flow_ctx *ctx)
 {
 	struct plan plan;
+	struct error err;
+
+	if (read_plan(ctx, &plan, &err) != 0)
+		return flow_halt(ctx, NOTHING_DELETED);
+	enum flow_outcome outcome = plan.planned_at == flow_begun_at(ctx) ? halt_deletion(ctx, &plan, 0) : flow_halt(ctx, NOTHING_DELETED);
+	plan_release(&plan);
+	return outcome;
+}
+
+/* Asks the agent about @plan, and does what comes of it. */
+static enum flow_outcome ask_agent(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan)
+{
 	struct decision decision;
 	struct error err;
 	bool ask_person = false;
 	enum flow_outcome outcome;
 
-	if (!flow_may_go_on(ctx))
-		return flow_halt(ctx, NOTHING_DELETED);
-	if (find_plan(ctx, policy, &plan, &err) != 0)
-		return STOP_UNLESS_OK(ctx, &err);
-	if (plan.total == 0) {
-		plan_release(&plan);
+	if (plan->total == 0)
 		return finish_no_action(ctx);
-	}
-	if (agent_approval(ctx, &plan, &decision, &ask_person, &err) != 0) {
-		plan_release(&plan);
-		return STOP_UNLESS_OK(ctx, &err);
-	}
-	outcome = ask_person ? approval_ask(ctx, &plan, decision.advice) : act(ctx, policy, &plan, &decision);
+	if (agent_approval(ctx, plan, &decision, &ask_person, &err) != 0)
+		return flow_halted(ctx) ? halt_deletion(ctx, plan, 0) : flow_fail(ctx, &err);
+	/* Whatever was decided: maybe somebody cancelled the run meanwhile. */
+	if (!flow_may_go_on(ctx))
+		outcome = halt_deletion(ctx, plan, 0);
+	else if (ask_person)
+		outcome = approval_ask(ctx, plan, decision.advice);
+	else
+		outcome = act(ctx, policy, plan, &decision);
 	decision_release(&decision);
+	return outcome;
+}
+
+/* The whole story where an agent decides: plan, investigation, deletion; or a person is asked with its advice. */
+static enum flow_outcome plan_and_ask_agent(struct flow_ctx *ctx, const struct policy *policy)
+{
+	struct plan plan;
+	struct error err;
+
+	if (!flow_may_go_on(ctx))
+		return halt_attempt(ctx);
+	if (find_plan(ctx, policy, &plan, &err) != 0)
+		return flow_halted(ctx) ? halt_attempt(ctx) : flow_fail(ctx, &err);
+	enum flow_outcome outcome = ask_agent(ctx, policy, &plan);
 	plan_release(&plan);
 	return outcome;
 }

@@ -12,7 +12,7 @@ void guard_rails_check(const struct ai_settings *settings, const struct plan *pl
 	if (!agent_is_enabled(settings))
 		BROKEN(broken, "AI approval is switched off on this worker (PREFECT_JANITOR_AI_ENABLED)");
 	if (investigated < 1)
-		BROKEN(broken, "the agent approved without one successful look at the server");
+		BROKEN(broken, "the agent approved without one successful investigation of the server");
 	if (!(decision->confidence >= settings->min_confidence))
 		BROKEN(broken, "the agent's confidence %.3g is below the minimum %.3g (PREFECT_JANITOR_AI_MIN_CONFIDENCE)",
 		       decision->confidence, settings->min_confidence);

@@ -1,0 +1,198 @@
+#include "flows/database_cleanup/agent_verdict.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "flows/database_cleanup/guard_rails.h"
+
+#define VERSION 1
+#define RULE_MAX 2000
+/* Of texts that people read, in bytes. */
+#define NOTES_MAX 4000
+#define CONCERN_MAX 500
+
+int agent_verdict_unsure(const char *rule, const char *model, time_us at, struct agent_verdict *ret_verdict,
+                         struct error *err)
+{
+	struct agent_verdict verdict = {.decided_at = at, .unsure = text_dup(rule), .model = text_dup(model)};
+
+	if (verdict.unsure == NULL || verdict.model == NULL) {
+		agent_verdict_release(&verdict);
+		return error_nomem(err);
+	}
+	*ret_verdict = verdict;
+	return 0;
+}
+
+void agent_verdict_release(struct agent_verdict *verdict)
+{
+	agent_decision_release(&verdict->decision);
+	free(verdict->unsure);
+	free(verdict->model);
+	*verdict = (struct agent_verdict){0};
+}
+
+struct stored_verdict {
+	int64_t version;
+	char *plan;
+	time_us decided_at;
+	json_t *decision;
+	char *unsure;
+	int64_t investigated;
+	char *model;
+};
+
+static const struct json_field stored_fields[] = {
+	{"version", JSON_KIND_INT, offsetof(struct stored_verdict, version), true, NULL},
+	{"plan", JSON_KIND_TEXT, offsetof(struct stored_verdict, plan), true, NULL},
+	{"decided_at", JSON_KIND_TIME, offsetof(struct stored_verdict, decided_at), true, NULL},
+	{"decision", JSON_KIND_ANY, offsetof(struct stored_verdict, decision), false, NULL},
+	{"unsure", JSON_KIND_TEXT, offsetof(struct stored_verdict, unsure), false, NULL},
+	{"investigated", JSON_KIND_INT, offsetof(struct stored_verdict, investigated), true, NULL},
+	{"model", JSON_KIND_TEXT, offsetof(struct stored_verdict, model), true, NULL},
+};
+#define STORED_FIELDS stored_fields, sizeof stored_fields / sizeof stored_fields[0]
+
+json_t *agent_verdict_encode(const struct agent_verdict *verdict, const struct plan *plan)
+{
+	const struct agent_decision *d = &verdict->decision;
+	AUTO_JSON *decision =
+		verdict->has_decision ? json_pack("{s:b, s:f, s:s, s:O}", "approved", d->approved, "confidence", d->confidence,
+	                                      "reasoning", d->reasoning, "concerns", d->concerns)
+							  : json_null();
+
+	return json_pack("{s:i, s:s, s:o, s:O, s:s?, s:I, s:s}", "version", VERSION, "plan", plan->digest, "decided_at",
+	                 json_time(verdict->decided_at), "decision", decision, "unsure", verdict->unsure, "investigated",
+	                 (json_int_t)verdict->investigated, "model", verdict->model);
+}
+
+/* ERR_NOT_FOUND where it is about another plan, ERR_DECODE where it is nothing that this worker writes. */
+static int decode_stored(struct stored_verdict *stored, const struct plan *plan, struct agent_verdict *ret_verdict,
+                         struct error *err)
+{
+	struct agent_verdict verdict = {.decided_at = stored->decided_at, .investigated = stored->investigated};
+	AUTO_FREE char *problems = NULL;
+
+	if (stored->version != VERSION)
+		return error_set(err, ERR_DECODE, "it is of version %" PRId64, stored->version);
+	if (strcmp(stored->plan, plan->digest) != 0)
+		return error_set(err, ERR_NOT_FOUND, "it is about another plan");
+	if ((stored->decision == NULL) == (stored->unsure == NULL || stored->unsure[0] == '\0'))
+		return error_set(err, ERR_DECODE, "it is neither a decision nor unsure");
+	if (stored->decision != NULL) {
+		int rc = agent_decision_read(stored->decision, &verdict.decision, &problems, err);
+		if (rc != 0)
+			return rc == ERR_INVALID ? error_prefix(err, ERR_DECODE, "it") : rc;
+		verdict.has_decision = true;
+	}
+	verdict.unsure = stored->unsure;
+	verdict.model = stored->model;
+	stored->unsure = NULL;
+	stored->model = NULL;
+	*ret_verdict = verdict;
+	return 0;
+}
+
+int agent_verdict_decode(const json_t *json, const struct plan *plan, struct agent_verdict *ret_verdict, struct error *err)
+{
+	struct stored_verdict stored;
+
+	int rc = json_decode(json, STORED_FIELDS, &stored, sizeof stored, err);
+	if (rc == 0) {
+		rc = decode_stored(&stored, plan, ret_verdict, err);
+		json_release(STORED_FIELDS, &stored);
+	}
+	return rc == ERR_DECODE ? error_prefix(err, rc, "the stored decision (input '" AGENT_DECISION_KEY "')") : rc;
+}
+
+/* Why it carries no approval: nothing where it is a no, or a yes that counts. */
+static void find_rule(const struct agent_verdict *verdict, const struct plan *plan, const struct ai_settings *settings,
+                      struct text *rule)
+{
+	if (!verdict->has_decision)
+		text_addf(rule, "%s", verdict->unsure);
+	else if (verdict->decision.approved)
+		guard_rails_check(settings, plan, &verdict->decision, verdict->investigated, rule);
+}
+
+static json_t *make_advice(const struct agent_verdict *verdict, const struct ai_settings *settings, const char *rule)
+{
+	const struct agent_decision *d = &verdict->decision;
+	json_t *advice = json_pack("{s:s, s:I, s:o, s:s*}", "model", verdict->model, "investigated",
+	                           (json_int_t)verdict->investigated, "guard_rails", guard_rails_json(settings), "unsure",
+	                           *rule != '\0' ? rule : NULL);
+
+	if (advice != NULL && verdict->has_decision &&
+	    (json_object_set_new(advice, "approved", json_boolean(d->approved)) != 0 ||
+	     json_object_set_new(advice, "confidence", json_real(d->confidence)) != 0 ||
+	     json_object_set_new(advice, "reasoning", json_string(d->reasoning)) != 0 ||
+	     json_object_set(advice, "concerns", d->concerns) != 0)) {
+		json_decref(advice);
+		return NULL;
+	}
+	return advice;
+}
+
+json_t *agent_verdict_advice(const struct agent_verdict *verdict, const struct plan *plan, const struct ai_settings *settings)
+{
+	AUTO_TEXT rule = {.max = RULE_MAX};
+
+	find_rule(verdict, plan, settings, &rule);
+	return make_advice(verdict, settings, text_str(&rule));
+}
+
+int agent_verdict_judge(const struct agent_verdict *verdict, const struct plan *plan, const struct ai_settings *settings,
+                        struct decision *ret_decision, bool *ret_ask_person, struct error *err)
+{
+	AUTO_TEXT rule = {.max = RULE_MAX};
+
+	find_rule(verdict, plan, settings, &rule);
+	bool unsure = rule.len > 0 || rule.failed || !verdict->has_decision;
+	struct decision decision = {
+		.approved = verdict->has_decision && verdict->decision.approved && !unsure && settings->mode == AI_MODE_DECIDE,
+		.notes = text_cut(unsure ? text_str(&rule) : verdict->decision.reasoning, NOTES_MAX),
+		.by = "an AI agent",
+		.advice = make_advice(verdict, settings, text_str(&rule)),
+	};
+	if (decision.notes == NULL || decision.advice == NULL) {
+		decision_release(&decision);
+		return error_nomem(err);
+	}
+	*ret_ask_person = settings->mode == AI_MODE_ADVISE || (unsure && settings->on_unsure == AI_UNSURE_HUMAN);
+	*ret_decision = decision;
+	return 0;
+}
+
+void agent_advice_markdown(const json_t *advice, struct text *markdown)
+{
+	const char *reasoning = json_string_value(json_object_get(advice, "reasoning"));
+	const char *unsure = json_string_value(json_object_get(advice, "unsure"));
+	const char *model = json_string_value(json_object_get(advice, "model"));
+	size_t i;
+	json_t *concern;
+
+	text_addf(markdown, "\n**An AI agent looked at this plan; you decide.**");
+	if (reasoning != NULL) {
+		text_addf(markdown, " It would%s approve it, with confidence %.3g:\n\n> ",
+		          json_is_true(json_object_get(advice, "approved")) ? "" : " not",
+		          json_number_value(json_object_get(advice, "confidence")));
+		text_add_markdown(markdown, reasoning, strlen(reasoning), NOTES_MAX);
+	}
+	text_addf(markdown, "\n");
+	json_array_foreach(json_object_get(advice, "concerns"), i, concern)
+	{
+		text_addf(markdown, i == 0 ? "\nIts concerns:\n\n- " : "- ");
+		text_add_markdown(markdown, json_string_value(concern), strlen(json_string_value(concern)), CONCERN_MAX);
+		text_addf(markdown, "\n");
+	}
+	if (unsure != NULL) {
+		text_addf(markdown, "\nIts answer carries no approval: ");
+		text_add_markdown(markdown, unsure, strlen(unsure), 1000);
+		text_addf(markdown, "\n");
+	}
+	if (model != NULL && *model != '\0') {
+		text_addf(markdown, "\nModel: ");
+		text_add_markdown(markdown, model, strlen(model), 100);
+		text_addf(markdown, "; what it did is in the run's log\n");
+	}
+}
