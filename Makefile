@@ -26,7 +26,7 @@ CFLAGS := -std=c11 -g -pthread -D_GNU_SOURCE -DJANITOR_VERSION='"$(VERSION)"' -I
 LDFLAGS := -pthread $(KIND_$(BUILD)) $(if $(BUILD),,-pie -Wl,-z,relro,-z,now -Wl,--as-needed)
 LDLIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
-SOURCES := $(wildcard client/*/*.c flows/*.c flows/*/*.c worker/*.c)
+SOURCES := $(wildcard client/*/*.c flows/*.c flows/*/*.c worker/*.c cli/*.c)
 EMBED_FILES := $(wildcard flows/*/*.json flows/*/*.md worker/*.json)
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
 UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
@@ -56,7 +56,7 @@ $(EMBED_FILES:%=$(OUT)/%.o): $(OUT)/%.o: %
 	@mkdir -p $(@D)
 	ld -r -b binary -z noexecstack -o $@ $<
 
-$(OUT)/unit-tests: $(UNIT_OBJECTS) $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
+$(OUT)/unit-tests: $(UNIT_OBJECTS) $(filter-out $(OUT)/cli/main.o,$(OBJECTS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
 
 # The MCP client alone, for tests/integration/test_mcp.py.
@@ -66,7 +66,7 @@ $(OUT)/mcp-client: $(OUT)/tests/integration/mcp_client.o $(filter $(OUT)/client/
 unit: $(OUT)/unit-tests ## unit tests of this BUILD
 	$(OUT)/unit-tests
 
-$(OUT)/injection-tests: $(INJECTION_OBJECTS) $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
+$(OUT)/injection-tests: $(INJECTION_OBJECTS) $(filter-out $(OUT)/cli/main.o,$(OBJECTS))
 	$(CC) $(LDFLAGS) $(INJECTION_WRAPS:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS) -lcunit
 
 injection: $(OUT)/injection-tests ## a whole run with the Nth allocation and the Nth request failing, for every N
@@ -77,7 +77,7 @@ FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(filter-out tests/fuzz/fuzz.c,$(FUZZ_SOURCES)))
 fuzzers: $(FUZZERS)
 
-$(FUZZERS): $(OUT)/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/fuzz.o $(filter-out $(OUT)/worker/main.o,$(OBJECTS))
+$(FUZZERS): $(OUT)/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/fuzz.o $(filter-out $(OUT)/cli/main.o,$(OBJECTS))
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=http_call -o $@ $^ $(LDLIBS)
 
 fuzz: ## every fuzz target, FUZZ_SECONDS (60) for all together

@@ -355,18 +355,33 @@ static const struct option *find_flag(const struct options *options, const char 
 	return NULL;
 }
 
-/* Finds the row and the value of argv[*i]; moves *i past a value that stands apart. */
-static int read_flag(const struct options *options, int argc, char **argv, int *i, const struct option **ret_row,
-                     const char **ret_value, struct error *err)
+/* The command's argument number @nth, from 0 on. */
+static const struct option *find_argument(const struct options *options, size_t nth)
+{
+	for (size_t i = 0; i < options->count; i++)
+		if (options->rows[i].argument && (options->rows[i].commands & options->command) && nth-- == 0)
+			return &options->rows[i];
+	return NULL;
+}
+
+/* Finds the row and the value of argv[*i]; moves *i past a value that stands apart. @arguments: those that were
+ * found before. */
+static int read_flag(const struct options *options, int argc, char **argv, int *i, size_t *arguments,
+                     const struct option **ret_row, const char **ret_value, struct error *err)
 {
 	const char *arg = argv[*i];
 	size_t len = strcspn(arg, "=");
-	const struct option *row = arg[0] == '-' ? find_flag(options, arg, len) : NULL;
+	bool is_flag = arg[0] == '-';
+	const struct option *row = is_flag ? find_flag(options, arg, len) : find_argument(options, (*arguments)++);
 
 	if (row == NULL)
 		return error_set(err, ERR_USAGE, "there is no %s '%.*s' here; --help lists what there is",
-		                 arg[0] == '-' ? "option" : "argument", (int)(len < 80 ? len : 80), arg);
+		                 is_flag ? "option" : "argument", (int)(len < 80 ? len : 80), arg);
 	*ret_row = row;
+	if (!is_flag) {
+		*ret_value = arg;
+		return 0;
+	}
 	if (row->kind == OPTION_SWITCH) {
 		*ret_value = arg[len] == '=' ? arg + len + 1 : "true";
 		return 0;
@@ -395,6 +410,7 @@ static int load_flags(const struct options *options, const struct option *only, 
 {
 	const struct option *restarted[LISTS_MAX]; /* rows whose list begins anew with its first flag */
 	size_t restarted_count = 0;
+	size_t arguments = 0;
 
 	for (int i = 0; i < argc; i++) {
 		const struct option *row = NULL;
@@ -404,10 +420,11 @@ static int load_flags(const struct options *options, const struct option *only, 
 			*ret_help = true;
 			return 0;
 		}
-		int rc = read_flag(options, argc, argv, &i, &row, &value, err);
+		int rc = read_flag(options, argc, argv, &i, &arguments, &row, &value, err);
 		if (rc == 0 && (only == NULL || row == only)) {
 			char where[64];
-			(void)snprintf(where, sizeof where, "--%s", row->flag);
+			(void)snprintf(where, sizeof where, "%s%s", row->argument ? "" : "--",
+			               row->argument ? row->placeholder : row->flag);
 			if (row->kind == OPTION_LIST && !is_among(row, restarted, restarted_count)) {
 				rc = list_restart(options, row, err);
 				restarted[restarted_count++] = row;
@@ -451,7 +468,9 @@ int options_load(const struct options *options, size_t config_row, int argc, cha
 	for (size_t i = 0; rc == 0 && i < options->count; i++) {
 		const struct option *row = &options->rows[i];
 		if (row->required && (row->commands & options->command) && !is_set(options, row))
-			rc = error_set(err, ERR_USAGE, "--%s %s is missing: %s", row->flag, row->placeholder, row->help);
+			rc = row->argument ? error_set(err, ERR_USAGE, "%s is missing: %s", row->placeholder, row->help)
+			                   : error_set(err, ERR_USAGE, "--%s %s is missing: %s", row->flag, row->placeholder,
+			                               row->help);
 	}
 	return rc;
 }
@@ -581,7 +600,7 @@ static void help_row(const struct option *row, struct text *out)
 	else if (row->flag != NULL)
 		(void)snprintf(flag, sizeof flag, "    --%s %s", row->flag, row->placeholder);
 	else
-		(void)snprintf(flag, sizeof flag, "%s", row->env);
+		(void)snprintf(flag, sizeof flag, "%s", row->argument ? row->placeholder : row->env);
 
 	if (strlen(flag) > HELP_COLUMN)
 		text_addf(out, "  %s\n  %*s ", flag, HELP_COLUMN, "");
@@ -597,14 +616,30 @@ static void help_row(const struct option *row, struct text *out)
 	text_addf(out, "\n");
 }
 
+enum help_group { HELP_ARGUMENTS, HELP_FLAGS, HELP_ENVIRONMENT };
+
+static enum help_group group_of(const struct option *row)
+{
+	return row->argument ? HELP_ARGUMENTS : row->flag != NULL ? HELP_FLAGS : HELP_ENVIRONMENT;
+}
+
+/* A group that has no rows has no title. */
+static void help_rows(const struct options *options, enum help_group group, const char *title, struct text *out)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+
+		if (group_of(row) != group || !(row->commands & options->command))
+			continue;
+		text_addf(out, "%s", title);
+		title = "";
+		help_row(row, out);
+	}
+}
+
 void options_help(const struct options *options, struct text *out)
 {
-	text_addf(out, "Options:\n");
-	for (size_t i = 0; i < options->count; i++)
-		if (options->rows[i].flag != NULL && (options->rows[i].commands & options->command))
-			help_row(&options->rows[i], out);
-	text_addf(out, "\nEnvironment (as Prefect reads it):\n");
-	for (size_t i = 0; i < options->count; i++)
-		if (options->rows[i].flag == NULL && (options->rows[i].commands & options->command))
-			help_row(&options->rows[i], out);
+	help_rows(options, HELP_ARGUMENTS, "Arguments:\n", out);
+	help_rows(options, HELP_FLAGS, find_argument(options, 0) != NULL ? "\nOptions:\n" : "Options:\n", out);
+	help_rows(options, HELP_ENVIRONMENT, "\nEnvironment (as Prefect reads it):\n", out);
 }

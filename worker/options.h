@@ -23,7 +23,8 @@ enum option_kind {
 };
 
 struct option {
-	const char *flag;        /* "pool" for --pool; NULL: not on the command line (secrets never are) */
+	const char *flag;        /* "pool" for --pool; NULL: not on the command line (secrets never are), or an argument */
+	bool argument;           /* TEXT or CHOICE: what stands on the command line without a flag, as `show RUN` */
 	char letter;             /* 'p' for -p; 0 for none */
 	const char *env;         /* NULL for none */
 	const char *file_key;    /* path in the configuration file, like "worker.pool"; NULL for none */

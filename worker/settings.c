@@ -12,6 +12,12 @@
 #define START COMMAND_START
 #define DEPLOY COMMAND_DEPLOY
 #define BOTH (COMMAND_START | COMMAND_DEPLOY)
+#define PREVIEW COMMAND_PREVIEW
+#define RUN COMMAND_RUN
+#define DECIDE (COMMAND_APPROVE | COMMAND_REJECT)
+/* Commands that talk to the server, print, and end. */
+#define CLIENT (PREVIEW | COMMAND_PENDING | COMMAND_SHOW | DECIDE | RUN | COMMAND_DOCTOR | COMMAND_HISTORY)
+#define EVERY (START | DEPLOY | CLIENT)
 #define AI COMMAND_START
 #define AT(member) offsetof(struct settings, member)
 
@@ -19,8 +25,14 @@
 static const char *const ai_providers[] = {"auto", "anthropic", "openai", NULL};
 static const char *const ai_modes[] = {"decide", "advise", NULL};
 static const char *const ai_unsure[] = {"reject", "human", NULL};
+/* enum output */
+static const char *const outputs[] = {"text", "json", NULL};
 
 const struct option settings_options[] = {
+	/* arguments */
+	{.kind = OPTION_TEXT, .offset = AT(run), .argument = true, .required = true, .commands = COMMAND_SHOW | DECIDE,
+	 .placeholder = "RUN", .help = "id or name of a flow run"},
+
 	/* worker */
 	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
 	 .kind = OPTION_TEXT, .offset = AT(pool), .required = true, .fixed = true, .commands = BOTH, .placeholder = "NAME",
@@ -57,6 +69,37 @@ const struct option settings_options[] = {
 	 .offset = AT(watch_ms), .fallback = "1", .min = 0.1, .max = 60, .commands = START, .placeholder = "S",
 	 .help = "seconds between two looks at paused runs, where there are any"},
 
+	/* the commands at a terminal */
+	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
+	 .kind = OPTION_TEXT, .offset = AT(pool), .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME",
+	 .help = "the cleanup deployment of this work pool"},
+	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING | COMMAND_HISTORY,
+	 .placeholder = "NAME", .help = "only runs of this work pool"},
+	{.flag = "deployment", .letter = 'd', .kind = OPTION_TEXT, .offset = AT(deployment),
+	 .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME", .help = "the deployment of this name"},
+	{.flag = "retention-period", .kind = OPTION_TEXT, .offset = AT(retention), .commands = PREVIEW | RUN,
+	 .placeholder = "DURATION", .help = "keep flow runs that started within this time, like P30D"},
+	{.flag = "states", .kind = OPTION_LIST, .offset = AT(states), .commands = PREVIEW | RUN, .placeholder = "NAME,NAME",
+	 .help = "states whose flow runs are cleaned, like Completed,Failed"},
+	{.flag = "batch-size", .kind = OPTION_INTEGER, .offset = AT(batch_size), .min = 10, .max = 1000,
+	 .commands = PREVIEW | RUN, .placeholder = "N", .help = "flow runs deleted between two looks at the run's own state"},
+	{.flag = "dry-run", .kind = OPTION_SWITCH, .offset = AT(dry_run), .commands = PREVIEW | RUN, .placeholder = "",
+	 .help = "preview and ask, but delete nothing"},
+	{.flag = "approval-type", .kind = OPTION_TEXT, .offset = AT(approval_type), .commands = PREVIEW | RUN,
+	 .placeholder = "TYPE", .help = "who decides: human or ai"},
+	{.flag = "what-if", .kind = OPTION_TEXT, .offset = AT(what_if), .commands = PREVIEW, .placeholder = "P7D,P30D",
+	 .help = "count what each of these retention periods would delete"},
+	{.flag = "notes", .kind = OPTION_TEXT, .offset = AT(notes), .commands = DECIDE, .placeholder = "TEXT",
+	 .help = "why; kept with the decision"},
+	{.flag = "digest", .kind = OPTION_TEXT, .offset = AT(digest), .commands = DECIDE, .placeholder = "DIGEST",
+	 .help = "decide only if the run's plan is still this one: its first 8 or more digits"},
+	{.flag = "yes", .letter = 'y', .kind = OPTION_SWITCH, .offset = AT(yes), .commands = DECIDE, .placeholder = "",
+	 .help = "do not ask"},
+	{.flag = "wait", .letter = 'w', .kind = OPTION_SWITCH, .offset = AT(wait), .commands = DECIDE | RUN, .placeholder = "",
+	 .help = "follow the run to its end"},
+	{.flag = "output", .letter = 'o', .kind = OPTION_CHOICE, .offset = AT(output), .fallback = "text", .choices = outputs,
+	 .commands = CLIENT, .placeholder = "FORMAT", .help = "text, or json for scripts"},
+
 	/* deployment */
 	{.flag = "name", .letter = 'n', .file_key = "deployment.name", .kind = OPTION_TEXT, .offset = AT(deployment_name),
 	 .fallback = DEFAULT_DEPLOYMENT, .commands = DEPLOY, .placeholder = "DEPLOYMENT", .help = "name of the deployment"},
@@ -70,6 +113,8 @@ const struct option settings_options[] = {
 	 .commands = DEPLOY, .placeholder = "TZ", .help = "of the schedule, like Europe/Berlin"},
 	{.flag = "param", .file_key = "deployment.params", .kind = OPTION_LIST, .offset = AT(params), .commands = DEPLOY,
 	 .placeholder = "KEY=JSON", .help = "default of a parameter, like retention_period='\"P60D\"'"},
+	{.flag = "param", .kind = OPTION_LIST, .offset = AT(params), .commands = PREVIEW | RUN, .placeholder = "KEY=JSON",
+	 .help = "another parameter, as deploy has it"},
 	{.flag = "tag", .letter = 't', .file_key = "deployment.tags", .kind = OPTION_LIST, .offset = AT(tags), .commands = DEPLOY,
 	 .placeholder = "TAG", .help = "one more tag"},
 	{.flag = "concurrency-limit", .file_key = "deployment.concurrency_limit", .kind = OPTION_INTEGER,
@@ -144,27 +189,27 @@ const struct option settings_options[] = {
 	 .fallback = "2", .min = 0, .max = 10, .commands = AI, .placeholder = "N",
 	 .help = "more tries for a call of the model that fails in passing"},
 
-	/* both */
-	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = BOTH,
+	/* every command */
+	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = EVERY,
 	 .placeholder = "FILE", .help = "configuration file"},
 	{.env = "PREFECT_API_URL", .file_key = "api.url", .kind = OPTION_TEXT, .offset = AT(api_url),
-	 .fallback = "http://127.0.0.1:4200/api", .fixed = true, .commands = BOTH, .placeholder = "URL", .help = "the server's API"},
+	 .fallback = "http://127.0.0.1:4200/api", .fixed = true, .commands = EVERY, .placeholder = "URL", .help = "the server's API"},
 	{.env = "PREFECT_API_KEY", .file_key = "api.key", .kind = OPTION_TEXT, .offset = AT(api_key), .secret = true,
-	 .commands = BOTH, .placeholder = "KEY", .help = "API key (Bearer)"},
+	 .commands = EVERY, .placeholder = "KEY", .help = "API key (Bearer)"},
 	{.env = "PREFECT_API_AUTH_STRING", .file_key = "api.auth_string", .kind = OPTION_TEXT, .offset = AT(auth_string),
-	 .secret = true, .commands = BOTH, .placeholder = "USER:PASSWORD", .help = "user:password (Basic)"},
+	 .secret = true, .commands = EVERY, .placeholder = "USER:PASSWORD", .help = "user:password (Basic)"},
 	{.env = "PREFECT_CLIENT_CUSTOM_HEADERS", .file_key = "api.custom_headers", .kind = OPTION_TEXT,
-	 .offset = AT(headers_text), .secret = true, .commands = BOTH, .placeholder = "JSON",
+	 .offset = AT(headers_text), .secret = true, .commands = EVERY, .placeholder = "JSON",
 	 .help = "more headers, like {\"X-Team\": \"ops\"}"},
 	{.env = "PREFECT_API_REQUEST_TIMEOUT", .file_key = "api.request_timeout", .kind = OPTION_SECONDS,
-	 .offset = AT(request_timeout_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = BOTH, .placeholder = "S",
+	 .offset = AT(request_timeout_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = EVERY, .placeholder = "S",
 	 .help = "seconds for one request"},
 	{.env = "PREFECT_API_SSL_CERT_FILE", .file_key = "api.ssl_cert_file", .kind = OPTION_TEXT, .offset = AT(ssl_cert_file),
-	 .commands = BOTH, .placeholder = "FILE", .help = "certificates of the authorities to trust (PEM)"},
+	 .commands = EVERY, .placeholder = "FILE", .help = "certificates of the authorities to trust (PEM)"},
 	{.env = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", .file_key = "api.tls_insecure_skip_verify", .kind = OPTION_SWITCH,
-	 .offset = AT(tls_insecure), .commands = BOTH, .placeholder = "", .help = "do not check the server's certificate"},
+	 .offset = AT(tls_insecure), .commands = EVERY, .placeholder = "", .help = "do not check the server's certificate"},
 	{.env = "PREFECT_LOGGING_LEVEL", .file_key = "logging.level", .kind = OPTION_LEVEL, .offset = AT(log_level),
-	 .fallback = "INFO", .commands = BOTH, .placeholder = "LEVEL", .help = "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
+	 .fallback = "INFO", .commands = EVERY, .placeholder = "LEVEL", .help = "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
 	{.flag = "log-format", .env = "PREFECT_JANITOR_LOG_FORMAT", .file_key = "logging.format", .kind = OPTION_CHOICE,
 	 .offset = AT(log_format), .fallback = "text", .choices = log_format_names, .commands = START, .placeholder = "FORMAT",
 	 .help = "text, or json for one object a line"},

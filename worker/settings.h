@@ -53,13 +53,39 @@ struct settings {
 
 	struct ai_settings ai;
 
+	/* the commands at a terminal */
+	char *run;        /* the argument RUN: an id or a name */
+	char *deployment; /* NAME or FLOW/NAME; NULL: found */
+	char *retention;
+	json_t *states;     /* array of "NAME" or "NAME,NAME" */
+	int64_t batch_size; /* 0: not given */
+	bool dry_run;
+	char *approval_type;
+	char *notes;
+	char *digest;
+	bool yes;
+	bool wait;
+	char *what_if;  /* "P7D,P30D" */
+	int64_t output; /* enum output */
+
 	char *config_file;
 	unsigned config_exposed; /* its mode, where it holds a secret and others can read it; else 0 */
 };
 
+enum output { OUTPUT_TEXT, OUTPUT_JSON };
+
 enum command_bit {
 	COMMAND_START = 1,
 	COMMAND_DEPLOY = 2,
+	COMMAND_PREVIEW = 4,
+	COMMAND_PENDING = 8,
+	COMMAND_SHOW = 16,
+	COMMAND_APPROVE = 32,
+	COMMAND_REJECT = 64,
+	COMMAND_RUN = 128,
+	COMMAND_DOCTOR = 256,
+	COMMAND_HISTORY = 512,
+	COMMAND_COMPLETION = 1024,
 };
 
 extern const struct option settings_options[];

@@ -96,10 +96,9 @@ char *text_cut(const char *s, size_t max)
 	return strndup(s, len);
 }
 
-/* The length of the UTF-8 character at @s (at most @left bytes), and its code point;
- * 0 where the bytes are not well-formed UTF-8 (RFC 3629). */
-static size_t utf8_next(const unsigned char *s, size_t left, uint32_t *ret_point)
+size_t text_next(const char *text, size_t left, uint32_t *ret_point)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t len = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
 
@@ -137,7 +136,7 @@ bool text_is_utf8(const char *s)
 	size_t n;
 
 	for (size_t left = strlen(s); left > 0; s += n, left -= n) {
-		n = utf8_next((const unsigned char *)s, left, &point);
+		n = text_next(s, left, &point);
 		if (n == 0)
 			return false;
 	}
@@ -155,7 +154,7 @@ static bool is_harmful(uint32_t c)
 static size_t clean_next(const char *src, size_t len, size_t *i, const char **ret_bytes)
 {
 	uint32_t point = 0;
-	size_t n = utf8_next((const unsigned char *)src + *i, len - *i, &point);
+	size_t n = text_next(src + *i, len - *i, &point);
 
 	*ret_bytes = n == 0 || is_harmful(point) ? "?" : src + *i;
 	*i += n == 0 ? 1 : n;

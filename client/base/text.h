@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "client/base/error.h"
@@ -41,6 +42,10 @@ void text_add_markdown(struct text *t, const char *src, size_t len, size_t max);
 /* Puts stars in place of @secret wherever it is in the @len bytes of @text. A secret of less than 16 bytes may be a word, as
  * in "Bearer none": it is left alone. NULL is none. */
 void text_hide(char *text, size_t len, const char *secret);
+
+/* The length of the UTF-8 character at @text (at most @left bytes, at least one), and its code point; 0 where the bytes
+ * are not well-formed UTF-8 (RFC 3629). */
+size_t text_next(const char *text, size_t left, uint32_t *ret_point);
 
 bool text_is_utf8(const char *s);
 

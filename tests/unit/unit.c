@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <CUnit/Basic.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,7 @@ static unsigned register_suites(const char *only)
 int main(int argc, char **argv)
 {
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* as main() does */
 	(void)alarm(HANG_S);
 	log_set_level(LOG_LEVEL_CRITICAL + 1);
 	if (http_init(NULL) != 0 || CU_initialize_registry() != CUE_SUCCESS)

@@ -21,7 +21,7 @@ static json_t *ai_summary(const struct ai_settings *ai)
 /* The settings that the rows look at, as JSON. */
 static json_t *summary(const struct settings *s)
 {
-	json_t *all = json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I, s:I}", "api_url",
+	json_t *all = json_pack("{s:s?, s:s?, s:s?, s:s?, s:O?, s:I, s:b, s:s?, s:s?, s:O, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:s, s:I, s:I, s:s?, s:I, s:s?}", "api_url",
 	                 s->api_url, "api_key", s->api_key, "auth_string", s->auth_string, "ssl_cert_file", s->ssl_cert_file,
 	                 "headers", s->headers, "request_timeout_ms", (json_int_t)s->request_timeout_ms, "tls_insecure",
 	                 s->tls_insecure, "pool", s->pool, "worker_name", s->worker_name, "work_queues", s->work_queues, "limit",
@@ -29,7 +29,7 @@ static json_t *summary(const struct settings *s)
 	                 "heartbeat_ms", (json_int_t)s->heartbeat_ms, "watch_ms", (json_int_t)s->watch_ms, "run_once", s->run_once,
 	                 "log_level", (json_int_t)s->log_level, "with_healthcheck", s->with_healthcheck, "webserver_host",
 	                 s->webserver_host, "webserver_port", (json_int_t)s->webserver_port, "log_format",
-	                 (json_int_t)s->log_format);
+	                 (json_int_t)s->log_format, "run", s->run, "output", (json_int_t)s->output, "notes", s->notes);
 	AUTO_JSON *ai = ai_summary(&s->ai);
 
 	(void)json_object_update(all, ai);
@@ -58,6 +58,15 @@ static const struct {
 	{"an empty environment is none",
 	 {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", ""}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"f\""},
 	{"no name", {.no_pool = NULL}, "worker_name", "null"},
+	/* arguments */
+	{"an argument", {.command = COMMAND_SHOW, .args = {"lucid-fox"}, .no_pool = ""}, "run", "\"lucid-fox\""},
+	{"after the options", {.command = COMMAND_SHOW, .args = {"-o", "json", "lucid-fox"}, .no_pool = ""}, "run",
+	 "\"lucid-fox\""},
+	{"before the options", {.command = COMMAND_APPROVE, .args = {"lucid-fox", "--notes", "fine"}, .no_pool = ""}, "notes",
+	 "\"fine\""},
+	{"with an equals sign", {.command = COMMAND_SHOW, .args = {"a=b"}, .no_pool = ""}, "run", "\"a=b\""},
+	{"output by default", {.command = COMMAND_SHOW, .args = {"a"}, .no_pool = ""}, "output", "0"},
+	{"output by flag", {.command = COMMAND_SHOW, .args = {"-o", "json", "a"}, .no_pool = ""}, "output", "1"},
 	/* integer */
 	{"no port is opened unasked", {.no_pool = NULL}, "with_healthcheck", "false"},
 	{"to this machine only", {.args = {"--with-healthcheck"}}, "webserver_host", "\"127.0.0.1\""},

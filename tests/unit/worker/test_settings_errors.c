@@ -17,6 +17,14 @@ static const struct {
 	{"a flag of the other command", {.args = {"--cron", "x"}}, "there is no option '--cron' here"},
 	{"an argument", {.args = {"now"}}, "there is no argument 'now' here"},
 	{"an empty argument", {.args = {""}}, "there is no argument '' here"},
+	{"an argument where none belongs", {.args = {"x"}}, "there is no argument 'x' here; --help lists what there is"},
+	{"no argument", {.command = COMMAND_SHOW, .no_pool = ""}, "RUN is missing: id or name of a flow run"},
+	{"two arguments", {.command = COMMAND_SHOW, .args = {"a", "b"}, .no_pool = ""}, "there is no argument 'b' here"},
+	{"an empty argument", {.command = COMMAND_SHOW, .args = {""}, .no_pool = ""}, "RUN: the value is empty"},
+	{"an output that is none", {.command = COMMAND_SHOW, .args = {"a", "-o", "xml"}, .no_pool = ""},
+	 "--output: 'xml' is none of text, json"},
+	{"a batch out of range", {.command = COMMAND_RUN, .args = {"--batch-size=5"}, .no_pool = ""},
+	 "--batch-size: '5' is not a whole number from 10 to 1000"},
 	{"two dashes", {.args = {"--"}}, "there is no option '--' here"},
 	{"a part of a name", {.args = {"--lim", "3"}}, "there is no option '--lim' here"},
 	{"no value", {.args = {"--limit"}}, "--limit needs a value: --limit N"},
@@ -173,13 +181,13 @@ static void keeps_its_table_in_order(void)
 {
 	for (size_t i = 0; i < settings_option_count; i++) {
 		const struct option *row = &settings_options[i];
-		const char *name = row->flag != NULL ? row->flag : row->env != NULL ? row->env : "";
+		const char *name = row->flag != NULL ? row->flag : row->env != NULL ? row->env : row->placeholder;
 
-		CHECK(name, row->flag != NULL || row->env != NULL);
+		CHECK(name, (row->flag != NULL || row->env != NULL) != row->argument);
 		CHECK(name, !row->secret || row->flag == NULL);
 		CHECK(name, row->commands != 0 && row->help != NULL && row->placeholder != NULL);
 		CHECK(name, (row->kind != OPTION_INTEGER && row->kind != OPTION_SECONDS && row->kind != OPTION_NUMBER) ||
-		      (row->max > row->min && row->fallback != NULL));
+		      (row->max > row->min && (row->fallback != NULL || row->min > 0)));
 		CHECK(name, row->kind != OPTION_CHOICE || (row->choices != NULL && row->fallback != NULL));
 		for (size_t k = 0; k < i; k++) {
 			const struct option *other = &settings_options[k];

@@ -12,7 +12,7 @@
 
 #include "client/base/log.h"
 #include "client/base/text.h"
-#include "worker/commands.h"
+#include "cli/commands.h"
 #include "worker/health.h"
 #include "worker/systemd.h"
 #include "worker/worker.h"

@@ -9,7 +9,7 @@
 #include "client/prefect/deployment.h"
 #include "flows/database_cleanup/database_cleanup.h"
 #include "flows/database_cleanup/policy.h"
-#include "worker/commands.h"
+#include "cli/commands.h"
 #include "worker/pool.h"
 
 #define INTRO                                                                                           \

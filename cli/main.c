@@ -1,0 +1,43 @@
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli/commands.h"
+
+/* A core dump would hold the API key. Only the soft limit: `prlimit --core=unlimited --pid PID` allows one again. */
+static void forbid_core_dumps(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_CORE, &limit) != 0)
+		return;
+	limit.rlim_cur = 0;
+	(void)setrlimit(RLIMIT_CORE, &limit);
+}
+
+int main(int argc, char **argv)
+{
+	forbid_core_dumps();
+	/* For wcwidth(). Whatever the user's locale is, the server's texts are UTF-8, and so is what is printed. */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+
+	const char *name = argc > 1 ? argv[1] : "help";
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	else if (strcmp(name, "--version") == 0)
+		name = "version";
+
+	const struct command *wanted = command_find(name);
+	if (wanted == NULL) {
+		fprintf(stderr, "prefect-janitor: there is no command '%.80s'; prefect-janitor help lists what there is\n", name);
+		return EXIT_USAGE;
+	}
+	int code = wanted->run(argc, argv);
+	if (argc < 2) {
+		fprintf(stderr, "prefect-janitor: a command is missing\n");
+		return EXIT_USAGE;
+	}
+	return code;
+}
