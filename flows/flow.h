@@ -77,6 +77,36 @@ void flow_show(struct flow_ctx *ctx, const char *text);
 /* Counts flow runs that the server says it deleted, and such that it refused to delete, for the worker's metrics. */
 void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused);
 
+/* --- the timeline ---------------------------------------------------------------------------------------
+ *
+ * What the run's page in the UI draws: a node for each step with its times and its state, and artifacts. It is for reading
+ * only: nothing here fails or holds up a flow. Where the server cannot be written to, that is said once, and the steps are
+ * put right when it can (worker/timeline.h). A body that is started again draws no step twice. */
+
+/* A step begins now. @step: up to 31 letters, digits and dashes, its name in the UI; @after (may be NULL): the step from
+ * which an arrow leads to it. Nothing happens where it has begun or is completed already. */
+void flow_step_begin(struct flow_ctx *ctx, const char *step, const char *after);
+
+/* It ended: STATE_COMPLETED, STATE_FAILED or STATE_CANCELLED; @message (may be NULL) for people. What has not ended when
+ * flow_finish() sets the run's final state ends likewise. */
+void flow_step_end(struct flow_ctx *ctx, const char *step, enum state_type type, const char *message);
+
+/* What a step leaves to be read: one artifact of @key for each attempt of the run, written again in place. */
+struct flow_artifact {
+	const char *step;        /* whose it is */
+	const char *type;        /* "markdown" or "table" */
+	const char *key;         /* lower case letters, digits and dashes; its page in the UI shows those of all runs */
+	const char *description; /* Markdown; may be NULL */
+	const json_t *data;      /* borrowed: a string; for a table one that holds JSON, an array of objects */
+};
+
+/* Writes it; tries again for some seconds. True where it is there. */
+bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact);
+
+/* Progress of a step, as an artifact of that kind: once a second at most (@last: now all the same). */
+void flow_progress(struct flow_ctx *ctx, const char *step, const char *key, double percent, const char *description,
+                   bool last);
+
 /* --- checkpoints --------------------------------------------------------------------------------------*/
 
 /* Reads a checkpoint. ERR_NOT_FOUND where there is none. */

@@ -6,6 +6,7 @@
 #include "client/prefect/run_input.h"
 #include "worker/ownership.h"
 #include "worker/question.h"
+#include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
 
@@ -37,6 +38,10 @@ struct flow_ctx {
 	char *shown;            /* owned: the message of the run's state as it is now; NULL for none */
 	int64_t checked_ms; /* when flow_may_go_on() last said yes */
 	struct trouble trouble; /* what flow_retry() waits for */
+	struct timeline timeline;
+	bool timeline_told;     /* that it cannot be written */
+	char progress[UUID_SIZE]; /* the progress artifact; "" before the first */
+	int64_t progress_ms;    /* when it was last written */
 };
 
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
@@ -59,6 +64,7 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
 		ctx->running_since = run->start_time;
 	ctx->run = *run;
 	*run = (struct flow_run){0};
+	timeline_init(&ctx->timeline, &worker->http.pictures, &worker->clock, ctx->run.id, question->number);
 	return ctx;
 }
 
@@ -67,6 +73,7 @@ void flow_ctx_free(struct flow_ctx *ctx)
 	if (ctx == NULL)
 		return;
 	flow_run_release(&ctx->run);
+	timeline_release(&ctx->timeline);
 	free(ctx->behind_name);
 	free(ctx->shown);
 	free(ctx);
@@ -156,6 +163,104 @@ int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *v
 int flow_note_progress(struct flow_ctx *ctx, int64_t done)
 {
 	return flow_run_set_labels(ctx->prefect, ctx->run.id, json_pack("{s:I}", LABEL_PROGRESS, (json_int_t)done), NULL);
+}
+
+/* --- the timeline ----------------------------------------------------------------------------------------- */
+
+#define ARTIFACT_TRIES 4
+#define ARTIFACT_WAIT_MS 500
+#define PROGRESS_EVERY_MS 1000
+
+/* Once for a run: it is the same trouble that everything else has. */
+static void tell_timeline(struct flow_ctx *ctx, const char *what, const struct error *err)
+{
+	if (!ctx->timeline_told)
+		flow_log(ctx, LOG_LEVEL_WARNING, "%s cannot be written, going on without: %s", what, err->text);
+	ctx->timeline_told = true;
+}
+
+static void tell_steps(struct flow_ctx *ctx)
+{
+	if (ctx->timeline.trouble.code != 0 && ctx->timeline.trouble.code != ERR_STOPPED)
+		tell_timeline(ctx, "the run's timeline", &ctx->timeline.trouble);
+}
+
+void flow_step_begin(struct flow_ctx *ctx, const char *step, const char *after)
+{
+	timeline_begin(&ctx->timeline, step, after);
+	tell_steps(ctx);
+}
+
+void flow_step_end(struct flow_ctx *ctx, const char *step, enum state_type type, const char *message)
+{
+	timeline_end(&ctx->timeline, step, type, message);
+	tell_steps(ctx);
+}
+
+/* An artifact of the run, of this step where the server has it. */
+static struct artifact_text artifact_text(const struct flow_ctx *ctx, const char *step)
+{
+	const char *task_run_id = timeline_step_id(&ctx->timeline, step);
+
+	return (struct artifact_text){.flow_run_id = ctx->run.id, .task_run_id = *task_run_id != '\0' ? task_run_id : NULL};
+}
+
+bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact)
+{
+	char id[UUID_SIZE];
+	struct error err;
+
+	for (int tries = 1;; tries++) {
+		struct artifact_text text = artifact_text(ctx, artifact->step);
+
+		text.type = artifact->type;
+		text.key = artifact->key;
+		text.description = artifact->description;
+		text.data = artifact->data;
+		int rc = timeline_put(&ctx->timeline, &text, id, &err);
+		if (rc == 0)
+			return true;
+		if (rc == ERR_STOPPED || rc == ERR_INVALID || tries == ARTIFACT_TRIES ||
+		    stop_wait(&ctx->worker->stop, (int64_t)ARTIFACT_WAIT_MS << tries))
+			break;
+		ctx->timeline.quiet_until_ms = 0;
+	}
+	tell_timeline(ctx, artifact->key, &err);
+	return false;
+}
+
+void flow_progress(struct flow_ctx *ctx, const char *step, const char *key, double percent, const char *description,
+                   bool last)
+{
+	int64_t now = clock_mono_ms();
+	AUTO_JSON *data = json_real(percent);
+	struct error err;
+	int rc;
+
+	if (data == NULL || (!last && ctx->progress_ms != 0 && now - ctx->progress_ms < PROGRESS_EVERY_MS))
+		return;
+	ctx->progress_ms = now;
+	if (ctx->progress[0] != '\0') {
+		rc = timeline_update(&ctx->timeline, ctx->progress, description, data, &err);
+	} else {
+		struct artifact_text text = artifact_text(ctx, step);
+		text.type = "progress";
+		text.key = key;
+		text.description = description;
+		text.data = data;
+		rc = timeline_put(&ctx->timeline, &text, ctx->progress, &err);
+		if (rc != 0)
+			ctx->progress[0] = '\0';
+	}
+	if (rc != 0 && rc != ERR_STOPPED)
+		tell_timeline(ctx, key, &err);
+}
+
+/* The run ends: so do its steps. */
+static void end_steps(struct flow_ctx *ctx, enum state_type type, const char *message)
+{
+	if (ctx->timeline.count > 0)
+		timeline_end_all(&ctx->timeline, type, message);
 }
 
 /* --- halting and waiting ------------------------------------------------------------------------------ */
@@ -331,6 +436,7 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 		return flow_halt(ctx, message);
 
 	flow_log(ctx, type == STATE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s: %s", name, message);
+	end_steps(ctx, type, message);
 	int rc = propose(ctx, &proposal, &answer, &err);
 	if (rc == ERR_INVALID) { /* better without the words than not at all */
 		log_run(LOG_LEVEL_WARNING, ctx->run.name, ctx->run.id,
@@ -341,6 +447,10 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 	}
 	if (rc == 0 && answer.status == STATE_ACCEPT)
 		metrics_count_final(&ctx->worker->metrics, type, owned);
+	if (!timeline_flush(&ctx->timeline)) { /* it was away then, and is not now */
+		ctx->timeline.quiet_until_ms = 0;
+		(void)timeline_flush(&ctx->timeline);
+	}
 	if (rc == 0)
 		return after_final(ctx, name, type, message, &answer);
 	if (rc == ERR_INVALID)

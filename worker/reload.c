@@ -54,6 +54,7 @@ static void put_in_use(struct worker *worker, struct reloaded *fresh)
 	atomic_store(&now->executors.newer, &fresh->http.executors);
 	atomic_store(&now->services.newer, &fresh->http.services);
 	atomic_store(&now->logs.newer, &fresh->http.logs);
+	atomic_store(&now->pictures.newer, &fresh->http.pictures);
 }
 
 void worker_reload(struct worker *worker, int argc, char **argv)

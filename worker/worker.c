@@ -9,6 +9,9 @@
 #define SERVICE_RETRY_BUDGET_MS 1500
 /* The services' requests are small: one that hangs for so long is better made again. */
 #define SERVICE_TIMEOUT_MS 20000
+/* What is only for reading holds up a flow for so long at most, and then not again for a while. */
+#define PICTURE_RETRY_BUDGET_MS 1000
+#define PICTURE_TIMEOUT_MS 5000
 
 void worker_http_init(struct worker *worker, const struct settings *settings, struct worker_http *http)
 {
@@ -21,6 +24,10 @@ void worker_http_init(struct worker *worker, const struct settings *settings, st
 	http->services.few_tries = true;
 	if (http->services.request_timeout_ms > SERVICE_TIMEOUT_MS)
 		http->services.request_timeout_ms = SERVICE_TIMEOUT_MS;
+	http->pictures = http->services;
+	http->pictures.retry_budget_ms = PICTURE_RETRY_BUDGET_MS;
+	if (http->pictures.request_timeout_ms > PICTURE_TIMEOUT_MS)
+		http->pictures.request_timeout_ms = PICTURE_TIMEOUT_MS;
 }
 
 void worker_init(struct worker *worker, const struct settings *settings)

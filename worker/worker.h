@@ -30,6 +30,7 @@ struct worker_http {
 	struct http_settings executors;
 	struct http_settings services; /* which try again by themselves */
 	struct http_settings logs;
+	struct http_settings pictures; /* timeline.h: for reading only, so nobody waits for long */
 };
 
 struct worker {

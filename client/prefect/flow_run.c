@@ -118,16 +118,7 @@ int flow_run_filter(struct prefect *prefect, const struct flow_run_query *query,
 
 int flow_run_count(struct prefect *prefect, const struct flow_run_query *query, int64_t *ret_count, struct error *err)
 {
-	AUTO_JSON *answer = NULL;
-
-	int rc = prefect_post(prefect, query_body(query), PREFECT_REPEATABLE, &answer, err, "/flow_runs/count");
-	if (rc != 0)
-		return rc;
-	if (!json_is_integer(answer) || json_integer_value(answer) < 0 ||
-	    json_integer_value(answer) > FLOW_RUN_COUNT_MAX)
-		return error_set(err, ERR_DECODE, "POST /flow_runs/count: the answer is not a number");
-	*ret_count = json_integer_value(answer);
-	return 0;
+	return prefect_count(prefect, query_body(query), ret_count, err, "/flow_runs/count");
 }
 
 int flow_run_set_labels(struct prefect *prefect, const char *id, json_t *labels, struct error *err)

@@ -57,9 +57,6 @@ struct flow_run_query {
 int flow_run_filter(struct prefect *prefect, const struct flow_run_query *query, struct flow_run **ret_runs,
                     size_t *ret_count, struct error *err) MUST_CHECK;
 
-/* More than any server holds, and little enough that sums of counts do not overflow. */
-#define FLOW_RUN_COUNT_MAX (INT64_MAX / 1024)
-
 /* POST /flow_runs/count. `limit`, `offset` and `sort` of the query do not count. */
 int flow_run_count(struct prefect *prefect, const struct flow_run_query *query, int64_t *ret_count,
                    struct error *err) MUST_CHECK;

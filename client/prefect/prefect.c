@@ -338,3 +338,16 @@ int prefect_call(struct prefect *prefect, struct prefect_request request, json_t
 	AUTO_FREE char *owned = formatted;
 	return call_path(prefect, &request, owned, ret_json, err);
 }
+
+int prefect_count(struct prefect *prefect, json_t *body, int64_t *ret_count, struct error *err, const char *path)
+{
+	AUTO_JSON *answer = NULL;
+
+	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "%s", path);
+	if (rc != 0)
+		return rc;
+	if (!json_is_integer(answer) || json_integer_value(answer) < 0 || json_integer_value(answer) > PREFECT_COUNT_MAX)
+		return error_set(err, ERR_DECODE, "POST %s: the answer is not a number", path);
+	*ret_count = json_integer_value(answer);
+	return 0;
+}

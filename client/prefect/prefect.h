@@ -70,6 +70,13 @@ int prefect_call(struct prefect *prefect, struct prefect_request request, json_t
 	             (struct prefect_request){.method = "PATCH", .body = (json), .repeat = PREFECT_REPEATABLE},  \
 	             NULL, err, __VA_ARGS__)
 
+/* More than any server holds, and little enough that sums of counts do not overflow. */
+#define PREFECT_COUNT_MAX (INT64_MAX / 1024)
+
+/* Asks a path that counts (POST .../count; @body is taken, NULL is ERR_NOMEM): 0 to PREFECT_COUNT_MAX, else ERR_DECODE. */
+int prefect_count(struct prefect *prefect, json_t *body, int64_t *ret_count, struct error *err,
+                  const char *path) MUST_CHECK;
+
 /* What the latest request of this session cost; borrowed. */
 const struct http_effort *prefect_last_effort(const struct prefect *prefect);
 

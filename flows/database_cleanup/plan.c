@@ -149,7 +149,7 @@ static int take_counts(const json_t *json, const json_t *slices, struct plan *pl
 {
 	for (size_t i = 0; i < plan->slice_count; i++) {
 		plan->slices[i].count = json_integer_value(json_object_get(json_array_get(slices, i), "count"));
-		if (plan->slices[i].count < 0 || plan->slices[i].count > FLOW_RUN_COUNT_MAX)
+		if (plan->slices[i].count < 0 || plan->slices[i].count > PREFECT_COUNT_MAX)
 			return error_set(err, ERR_DECODE, "the stored plan has a count that cannot be");
 		plan->total += plan->slices[i].count;
 	}

@@ -51,7 +51,7 @@ static int count_runs(struct prefect *prefect, struct error *err)
 	int64_t count = -1;
 	int rc = flow_run_count(prefect, &(struct flow_run_query){.limit = 5}, &count, err);
 
-	MUST(rc != 0 || (count >= 0 && count <= FLOW_RUN_COUNT_MAX));
+	MUST(rc != 0 || (count >= 0 && count <= PREFECT_COUNT_MAX));
 	return rc;
 }
 
