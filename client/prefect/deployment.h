@@ -36,6 +36,10 @@ void flows_release(struct flow *flows, size_t count);
 int deployment_read(struct prefect *prefect, const char *id, struct deployment *ret_deployment,
                     struct error *err) MUST_CHECK;
 
+/* GET /deployments/name/{flow}/{name}: all that the server says of it, as an object (a new reference). */
+int deployment_find(struct prefect *prefect, const char *flow, const char *name, json_t **ret_deployment,
+                    struct error *err) MUST_CHECK;
+
 /* POST /deployments/: creates the deployment or, by flow and name, updates it; its schedules are replaced.
  * @body (DeploymentCreate) is taken. @ret_created may be NULL. */
 int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *ret_deployment,

@@ -73,40 +73,53 @@ int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *w
 	                    PREFECT_REPEATABLE, NULL, err, "/work_pools/%s/workers/heartbeat", escaped);
 }
 
-int work_pool_online_workers(struct prefect *prefect, const char *name, json_t **ret_names, struct error *err)
+int work_pool_workers(struct prefect *prefect, const char *name, json_t **ret_workers, struct error *err)
 {
 	AUTO_FREE char *escaped = http_escape(name);
-	AUTO_JSON *names = json_array();
+	AUTO_JSON *workers = json_array();
 	size_t count;
-	int64_t offset = 0;
 
-	if (escaped == NULL || names == NULL)
+	if (escaped == NULL || workers == NULL)
 		return error_nomem(err);
 	do {
 		AUTO_JSON *page = NULL;
 		size_t i;
 		json_t *worker;
 
-		int rc = prefect_post(prefect, json_pack("{s:I}", "offset", (json_int_t)offset), PREFECT_REPEATABLE, &page, err,
-		                      "/work_pools/%s/workers/filter", escaped);
+		int rc = prefect_post(prefect, json_pack("{s:I}", "offset", (json_int_t)json_array_size(workers)),
+		                      PREFECT_REPEATABLE, &page, err, "/work_pools/%s/workers/filter", escaped);
 		if (rc != 0)
 			return rc;
 		if (!json_is_array(page))
 			return error_set(err, ERR_DECODE, "POST /work_pools/{name}/workers/filter: the answer is not a list");
 		json_array_foreach(page, i, worker)
-		{
-			const char *status = json_string_value(json_object_get(worker, "status"));
-			json_t *worker_name = json_object_get(worker, "name");
-
-			/* A word that is not known is not OFFLINE. */
-			if (!json_is_string(worker_name) || status == NULL)
+			if (!json_is_string(json_object_get(worker, "name")) || !json_is_string(json_object_get(worker, "status")))
 				return error_set(err, ERR_DECODE, "POST /work_pools/{name}/workers/filter: a worker without name or status");
-			if (strcmp(status, "OFFLINE") != 0 && json_array_append(names, worker_name) != 0)
-				return error_nomem(err);
-		}
 		count = json_array_size(page);
-		offset += (int64_t)count;
+		if (json_array_extend(workers, page) != 0)
+			return error_nomem(err);
 	} while (count > 0);
+	*ret_workers = json_incref(workers);
+	return 0;
+}
+
+int work_pool_online_workers(struct prefect *prefect, const char *name, json_t **ret_names, struct error *err)
+{
+	AUTO_JSON *workers = NULL;
+	AUTO_JSON *names = json_array();
+	size_t i;
+	json_t *worker;
+
+	int rc = names != NULL ? work_pool_workers(prefect, name, &workers, err) : error_nomem(err);
+	if (rc != 0)
+		return rc;
+	json_array_foreach(workers, i, worker)
+	{
+		/* A word that is not known is not OFFLINE. */
+		if (strcmp(json_string_value(json_object_get(worker, "status")), "OFFLINE") != 0 &&
+		    json_array_append(names, json_object_get(worker, "name")) != 0)
+			return error_nomem(err);
+	}
 	*ret_names = json_incref(names);
 	return 0;
 }

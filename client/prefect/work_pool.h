@@ -30,7 +30,11 @@ int work_pool_ensure(struct prefect *prefect, const char *name, const char *type
 int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *worker, int interval_s,
                         const json_t *metadata, struct error *err) MUST_CHECK;
 
-/* POST /work_pools/{name}/workers/filter: the names of the workers that the server calls ONLINE, as an array of
+/* POST /work_pools/{name}/workers/filter: all workers that the server knows of, as an array of objects (a new reference)
+ * which each have the strings `name` and `status`. */
+int work_pool_workers(struct prefect *prefect, const char *name, json_t **ret_workers, struct error *err) MUST_CHECK;
+
+/* The same: the names of the workers that the server calls ONLINE, as an array of
  * strings (a new reference). A worker is OFFLINE when three of its heartbeats are missing. */
 int work_pool_online_workers(struct prefect *prefect, const char *name, json_t **ret_names,
                              struct error *err) MUST_CHECK;

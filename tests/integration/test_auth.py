@@ -6,6 +6,7 @@
 import contextlib
 import datetime
 import ipaddress
+import json
 import re
 import time
 import uuid
@@ -214,6 +215,22 @@ def check_requests(name, way):
         assert requests == []
 
 
+DOCTOR_SAYS = {  # what is special on the way: check, status, words
+    "password": ("auth", "ok", "user and password are taken"),
+    "csrf": ("csrf", "ok", "the server asks for tokens, and gives them"),
+    "key": ("auth", "ok", "the API key is taken"),
+    "TLS": ("tls", "ok", "certificate is trusted"),
+    "TLS, unchecked": ("tls", "warn", "certificate is not checked"),
+}
+
+
+def check_doctor(name, done):
+    assert done.returncode == 0, done
+    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    check, status, words = DOCTOR_SAYS.get(name, ("address", "ok", "answers"))
+    assert checks[check]["status"] == status and words in checks[check]["text"]
+
+
 @pytest.mark.parametrize("name", ["password", "csrf", "key", "headers", "TLS", "TLS, unchecked", "prefix", "http proxy",
                                   "https proxy", "NO_PROXY", "password, TLS, prefix, proxy"])
 def test_works_from_first_call_to_last(open_way, starter, name):
@@ -236,6 +253,7 @@ def test_works_from_first_call_to_last(open_way, starter, name):
     assert janitor.approve(run_id)["deleted"] == 12
     assert place.db.existing(ids) == set()
     janitor.wait_log(run_id, "the deletion took")
+    check_doctor(name, cli("doctor", "--pool", janitor.pool, "--deployment", janitor.name, "--output", "json"))
     one.stop()
     check_requests(name, way)
 
@@ -298,7 +316,11 @@ def test_a_mistake_names_the_setting(open_way, starter, mistake):
     one.wait_output(setting)
     assert one.process.poll() is None
     one.stop()
-    assert "hush" not in done.stdout + done.stderr + one.output()
+    doctor = run_cli(way.url, "doctor", "--output", "json", **way.settings)
+    assert doctor.returncode == 1, doctor
+    [failed] = [check for check in json.loads(doctor.stdout)["checks"] if check["status"] == "fail"]
+    assert failed["check"] in ("address", "tls", "auth") and setting in failed["text"] + failed["next"]
+    assert "hush" not in done.stdout + done.stderr + one.output() + doctor.stdout + doctor.stderr
 
 
 @pytest.mark.parametrize("command", ["deploy", "start"])

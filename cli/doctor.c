@@ -1,0 +1,147 @@
+#include "cli/doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "client/base/text.h"
+
+/* --- findings ---------------------------------------------------------------------------------------------- */
+
+const char *finding_word(enum finding_status status)
+{
+	static const char *const words[] = {
+		[FINDING_OK] = "ok", [FINDING_WARN] = "warn", [FINDING_FAIL] = "fail", [FINDING_SKIP] = "skip"};
+
+	return words[status];
+}
+
+void finding_set(struct finding *finding, enum finding_status status, const char *next, const char *fmt, ...)
+{
+	char text[sizeof finding->text];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	finding->status = status;
+	text_clean(finding->text, sizeof finding->text, text, strlen(text));
+	text_clean(finding->next, sizeof finding->next, next != NULL ? next : "", next != NULL ? strlen(next) : 0);
+}
+
+enum finding_status doctor_verdict(const struct doctor *doctor)
+{
+	enum finding_status worst = FINDING_OK;
+
+	for (size_t i = 0; i < doctor->count; i++)
+		if (doctor->findings[i].status != FINDING_SKIP && doctor->findings[i].status > worst)
+			worst = doctor->findings[i].status;
+	return worst;
+}
+
+/* --- this machine -------------------------------------------------------------------------------------------- */
+
+/* What other commands would say of the file and the environment: each reads its own settings only. */
+static int load_for(unsigned command, const struct settings *settings, struct error *err)
+{
+	char pool[] = "--pool=NAME"; /* it may still be missing */
+	char config[] = "--config";
+	char *args[] = {pool, config, settings->config_file};
+	struct settings loaded;
+	bool help;
+
+	int rc = settings_load(command, settings->config_file != NULL ? 3 : 1, args, &loaded, &help, err);
+	if (rc == 0)
+		settings_release(&loaded);
+	return rc;
+}
+
+static void check_file(struct doctor *doctor, struct finding *finding)
+{
+	const char *file = doctor->settings->config_file;
+	char next[400];
+	struct stat st;
+	struct error err;
+
+	if (load_for(COMMAND_START, doctor->settings, &err) != 0 || load_for(COMMAND_DEPLOY, doctor->settings, &err) != 0) {
+		finding_set(finding, FINDING_FAIL, "put it right; prefect-janitor.conf(5) lists all settings", "%s", err.text);
+		return;
+	}
+	if (file == NULL) {
+		finding_set(finding, FINDING_OK, NULL, "no file: flags, environment and defaults");
+		return;
+	}
+	(void)snprintf(next, sizeof next, "chmod 600 '%s'", file);
+	if (stat(file, &st) != 0) /* it was read a moment ago */
+		finding_set(finding, FINDING_WARN, NULL, "%s is gone", file);
+	else if (doctor->settings->config_exposed != 0)
+		finding_set(finding, FINDING_FAIL, next, "%s holds a secret, and its mode %04o lets other users in", file,
+		            doctor->settings->config_exposed);
+	else if ((st.st_mode & 022) != 0)
+		finding_set(finding, FINDING_WARN, next, "%s can be changed by other users: its mode is %04o", file,
+		            (unsigned)st.st_mode & 07777);
+	else
+		finding_set(finding, FINDING_OK, NULL, "%s, mode %04o", file, (unsigned)st.st_mode & 07777);
+}
+
+/* --- all of it ------------------------------------------------------------------------------------------------- */
+
+/* What has to be there for a check to make sense. */
+enum need { NEED_NOTHING, NEED_CONTACT, NEED_DEPLOYMENT, NEED_POOL };
+
+static const struct {
+	const char *name;
+	doctor_check *run;
+	enum need need;
+} checks[] = {
+	{"configuration", check_file, NEED_NOTHING},
+	{"address", doctor_check_address, NEED_NOTHING},
+	{"tls", doctor_check_tls, NEED_NOTHING},
+	{"auth", doctor_check_auth, NEED_CONTACT},
+	{"csrf", doctor_check_csrf, NEED_CONTACT},
+	{"version", doctor_check_version, NEED_CONTACT},
+	{"bulk-delete", doctor_check_bulk_delete, NEED_CONTACT},
+	{"database", doctor_check_database, NEED_CONTACT},
+	{"clock", doctor_check_clock, NEED_CONTACT},
+	{"deployment", doctor_check_deployment, NEED_CONTACT},
+	{"schema", doctor_check_schema, NEED_DEPLOYMENT},
+	{"parameters", doctor_check_parameters, NEED_DEPLOYMENT},
+	{"schedule", doctor_check_schedule, NEED_DEPLOYMENT},
+	{"ai", doctor_check_ai, NEED_NOTHING},
+	{"work-pool", doctor_check_pool, NEED_CONTACT},
+	{"work-queue", doctor_check_queue, NEED_DEPLOYMENT},
+	{"worker", doctor_check_worker, NEED_POOL},
+};
+_Static_assert(sizeof checks / sizeof checks[0] <= FINDINGS_MAX, "room for every check");
+
+/* NULL: nothing is missing. */
+static const char *missing(const struct doctor *doctor, enum need need)
+{
+	if (need >= NEED_CONTACT && doctor->contact.code != 0)
+		return "the server";
+	if (need == NEED_DEPLOYMENT && doctor->deployment == NULL)
+		return "the deployment";
+	return need == NEED_POOL && doctor->pool.name == NULL ? "the work pool" : NULL;
+}
+
+void doctor_examine(struct doctor *doctor)
+{
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+		struct finding *finding = &doctor->findings[doctor->count++];
+		const char *without = missing(doctor, checks[i].need);
+
+		finding->name = checks[i].name;
+		if (without != NULL)
+			finding_set(finding, FINDING_SKIP, NULL, "not looked at without %s", without);
+		else
+			checks[i].run(doctor, finding);
+	}
+}
+
+void doctor_release(struct doctor *doctor)
+{
+	json_decref(doctor->deployment);
+	work_pool_release(&doctor->pool);
+	doctor->deployment = NULL;
+}

@@ -1,0 +1,262 @@
+/* doctor.h: what is on the server for us: the deployment, its pool, and who works for it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/doctor.h"
+#include "client/base/text.h"
+#include "client/prefect/deployment.h"
+#include "flows/database_cleanup/database_cleanup.h"
+#include "flows/database_cleanup/policy.h"
+#include "worker/pool.h"
+
+/* A run that nobody fetched for so long is late: the worker asks every ten seconds. */
+#define LATE_US (2 * 60 * US_PER_SEC)
+
+/* The command that puts things right, for a pool. */
+static const char *with_pool(const struct doctor *doctor, const char *command, char next[300])
+{
+	(void)snprintf(next, 300, "prefect-janitor %s --pool %.200s", command,
+	               doctor->pool_name != NULL ? doctor->pool_name : "NAME");
+	return next;
+}
+
+/* GET /deployments/name/{flow}/{name}. */
+void doctor_check_deployment(struct doctor *doctor, struct finding *finding)
+{
+	const struct settings *settings = doctor->settings;
+	const char *name = settings->deployment != NULL ? settings->deployment : DEFAULT_DEPLOYMENT;
+	char next[300];
+	struct error err;
+
+	if (strncmp(name, DATABASE_CLEANUP_FLOW "/", sizeof DATABASE_CLEANUP_FLOW) == 0) /* as Prefect writes it */
+		name += sizeof DATABASE_CLEANUP_FLOW;
+	doctor->pool_name = settings->pool;
+	int rc = deployment_find(doctor->prefect, DATABASE_CLEANUP_FLOW, name, &doctor->deployment, &err);
+	if (rc != 0) {
+		if (rc == ERR_NOT_FOUND)
+			finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "there is no deployment '%s' of flow "
+			            DATABASE_CLEANUP_FLOW, name);
+		else
+			finding_set(finding, FINDING_FAIL, NULL, "%s", err.text);
+		return;
+	}
+	const char *pool = json_string_value(json_object_get(doctor->deployment, "work_pool_name"));
+	if (doctor->pool_name == NULL)
+		doctor->pool_name = pool;
+
+	if (pool == NULL)
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "'%s' has no work pool: nobody runs it", name);
+	else if (strcmp(pool, doctor->pool_name) != 0)
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "'%s' is in work pool '%s', not in '%s': its "
+		            "workers do not see it", name, pool, doctor->pool_name);
+	else if (json_is_true(json_object_get(doctor->deployment, "paused")))
+		finding_set(finding, FINDING_WARN, "switch it on at the deployment's page", "'%s' is paused: its schedule starts "
+		            "nothing", name);
+	else if (!json_is_true(json_object_get(doctor->deployment, "enforce_parameter_schema")))
+		finding_set(finding, FINDING_WARN, with_pool(doctor, "deploy", next), "'%s' does not enforce the schema of its "
+		            "parameters: a mistake in them shows when the run starts", name);
+	else
+		finding_set(finding, FINDING_OK, NULL, "'%s', in work pool '%s'", name, pool);
+}
+
+void doctor_check_schema(struct doctor *doctor, struct finding *finding)
+{
+	AUTO_JSON *ours = database_cleanup_schema();
+	char next[300];
+
+	if (ours == NULL)
+		finding_set(finding, FINDING_WARN, NULL, "no memory to compare");
+	else if (json_equal(json_object_get(doctor->deployment, "parameter_openapi_schema"), ours))
+		finding_set(finding, FINDING_OK, NULL, "the deployment's parameters are those of this program");
+	else
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "the deployment's parameters are not those of "
+		            "this program (" JANITOR_VERSION "): the form of Custom run asks for others than the worker reads");
+}
+
+void doctor_check_parameters(struct doctor *doctor, struct finding *finding)
+{
+	struct policy policy;
+	char next[300];
+	struct error err;
+
+	if (policy_read(json_object_get(doctor->deployment, "parameters"), &policy, &err) != 0) {
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "the deployment's defaults are refused: %s", err.text);
+		return;
+	}
+	doctor->wants_ai = policy.approval == APPROVAL_AI;
+	finding_set(finding, FINDING_OK, NULL, "keeps %s%s; asks %s", policy.retention, policy.dry_run ? ", and deletes nothing (dry run)" : "",
+	            doctor->wants_ai ? "an AI agent" : "a person");
+	policy_release(&policy);
+}
+
+/* "0 2 * * * (Europe/Berlin)" of a schedule, as it was written. */
+static void describe_schedule(const json_t *schedule, char *buf, size_t size)
+{
+	const json_t *what = json_object_get(schedule, "schedule");
+	const char *cron = json_string_value(json_object_get(what, "cron"));
+	const char *rrule = json_string_value(json_object_get(what, "rrule"));
+	const char *timezone = json_string_value(json_object_get(what, "timezone"));
+
+	if (cron != NULL || rrule != NULL)
+		(void)snprintf(buf, size, "%s (%s)", cron != NULL ? cron : rrule, timezone != NULL ? timezone : "UTC");
+	else
+		(void)snprintf(buf, size, "every %g s", json_number_value(json_object_get(what, "interval")));
+}
+
+/* The next run that is waiting for its time; ret_at is 0 where there is none. */
+static int next_run(struct doctor *doctor, time_us *ret_at, struct error *err)
+{
+	AUTO_JSON *filter = json_pack("{s:{s:[O]}, s:{s:{s:[s]}}}", "deployment_id", "any_",
+	                              json_object_get(doctor->deployment, "id"), "state", "type", "any_", "SCHEDULED");
+	struct flow_run *runs;
+	size_t count;
+
+	if (filter == NULL)
+		return error_nomem(err);
+	int rc = flow_run_filter(doctor->prefect,
+	                         &(struct flow_run_query){.flow_runs = filter, .sort = "EXPECTED_START_TIME_ASC", .limit = 1}, &runs,
+	                         &count, err);
+	if (rc != 0)
+		return rc;
+	*ret_at = count > 0 ? runs[0].next_scheduled_start != 0 ? runs[0].next_scheduled_start : runs[0].expected_start : 0;
+	flow_runs_release(runs, count);
+	return 0;
+}
+
+void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
+{
+	const json_t *schedules = json_object_get(doctor->deployment, "schedules");
+	const json_t *active = NULL;
+	size_t i;
+	json_t *schedule;
+	char what[200];
+	char when[TIME_TEXT_SIZE];
+	time_us at = 0;
+	struct error err;
+
+	json_array_foreach(schedules, i, schedule)
+		if (active == NULL && json_is_true(json_object_get(schedule, "active")))
+			active = schedule;
+	if (next_run(doctor, &at, &err) != 0) {
+		finding_set(finding, FINDING_WARN, "try again", "%s", err.text);
+		return;
+	}
+	if (at != 0 && at < prefect_now(doctor->prefect) - LATE_US) {
+		finding_set(finding, FINDING_FAIL, "see the lines on work pool, work queue and worker", "a run should have started at %s, "
+		            "and no worker has taken it", time_format_human(at, when));
+		return;
+	}
+	if (active == NULL) {
+		finding_set(finding, FINDING_WARN, json_array_size(schedules) > 0 ? "switch it on at the deployment's page"
+		                                                                  : "deploy with --cron, or start runs by hand",
+		            json_array_size(schedules) > 0 ? "it is switched off" : "there is none");
+		return;
+	}
+	describe_schedule(active, what, sizeof what);
+	finding_set(finding, FINDING_OK, NULL, "%s%s%s", what, at != 0 ? ", next: " : "", at != 0 ? time_format_human(at, when) : "");
+}
+
+void doctor_check_pool(struct doctor *doctor, struct finding *finding)
+{
+	struct work_pool *pool = &doctor->pool;
+	char next[300];
+	struct error err;
+
+	if (doctor->pool_name == NULL) {
+		finding_set(finding, FINDING_FAIL, "prefect-janitor deploy --pool NAME, or --pool NAME here", "which one is not said");
+		return;
+	}
+	int rc = work_pool_read(doctor->prefect, doctor->pool_name, pool, &err);
+	if (rc == ERR_NOT_FOUND)
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "there is no work pool '%s'", doctor->pool_name);
+	else if (rc != 0)
+		finding_set(finding, FINDING_FAIL, NULL, "%s", err.text);
+	else if (strcmp(pool->type, WORKER_TYPE) != 0)
+		finding_set(finding, FINDING_FAIL, "prefect-janitor deploy --pool NAME with another name", "'%s' has type '%s': only pools "
+		            "of type '" WORKER_TYPE "' are ours", pool->name, pool->type);
+	else if (pool->is_paused)
+		finding_set(finding, FINDING_WARN, "switch it on at the work pool's page", "'%s' is paused: no run starts", pool->name);
+	else
+		finding_set(finding, FINDING_OK, NULL, "'%s', of type " WORKER_TYPE, pool->name);
+}
+
+void doctor_check_queue(struct doctor *doctor, struct finding *finding)
+{
+	const char *id = json_string_value(json_object_get(doctor->deployment, "work_queue_id"));
+	const char *name = json_string_value(json_object_get(doctor->deployment, "work_queue_name"));
+	char uuid[UUID_SIZE];
+	bool paused = false;
+	struct error err;
+
+	if (id == NULL || name == NULL || !uuid_parse_text(id, uuid)) {
+		finding_set(finding, FINDING_WARN, NULL, "the deployment has none");
+		return;
+	}
+	if (work_queue_is_paused(doctor->prefect, uuid, &paused, &err) != 0)
+		finding_set(finding, FINDING_FAIL, NULL, "'%.200s': %s", name, err.text);
+	else if (paused)
+		finding_set(finding, FINDING_WARN, "switch it on at the work pool's page", "'%.200s' is paused: no run starts", name);
+	else
+		finding_set(finding, FINDING_OK, NULL, "'%.200s'", name);
+}
+
+/* How long ago the last heartbeat of @worker came; false where the server does not say. */
+static bool heartbeat_ago(const struct doctor *doctor, const json_t *worker, int64_t *ret_ms)
+{
+	const char *text = json_string_value(json_object_get(worker, "last_heartbeat_time"));
+	time_us at;
+
+	if (text == NULL || !time_parse(text, &at))
+		return false;
+	*ret_ms = (prefect_now(doctor->prefect) - at) / 1000;
+	*ret_ms = *ret_ms < 0 ? 0 : *ret_ms;
+	return true;
+}
+
+/* The worker whose heartbeat is the latest, and how many are online. */
+static const json_t *latest_worker(const struct doctor *doctor, const json_t *workers, size_t *ret_online, int64_t *ret_ms)
+{
+	const json_t *latest = NULL;
+	size_t i;
+	json_t *worker;
+
+	*ret_online = 0;
+	json_array_foreach(workers, i, worker)
+	{
+		int64_t ms;
+
+		*ret_online += strcmp(json_string_value(json_object_get(worker, "status")), "OFFLINE") != 0;
+		if (heartbeat_ago(doctor, worker, &ms) && (latest == NULL || ms < *ret_ms)) {
+			latest = worker;
+			*ret_ms = ms;
+		}
+	}
+	return latest;
+}
+
+void doctor_check_worker(struct doctor *doctor, struct finding *finding)
+{
+	AUTO_JSON *workers = NULL;
+	size_t online;
+	int64_t ms = 0;
+	char span[TIME_TEXT_SIZE];
+	char next[300];
+	struct error err;
+
+	if (work_pool_workers(doctor->prefect, doctor->pool_name, &workers, &err) != 0) {
+		finding_set(finding, FINDING_FAIL, NULL, "%s", err.text);
+		return;
+	}
+	const json_t *latest = latest_worker(doctor, workers, &online, &ms);
+	const char *name = json_string_value(json_object_get(latest, "name"));
+	if (online > 0 && latest != NULL)
+		finding_set(finding, FINDING_OK, NULL, "%zu online; '%.200s' sent a heartbeat %s ago", online, name, span_format(ms, span));
+	else if (online > 0)
+		finding_set(finding, FINDING_OK, NULL, "%zu online", online);
+	else if (latest != NULL)
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "start", next), "none is online; the last one was '%.200s', %s ago", name,
+		            span_format(ms, span));
+	else
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "start", next), "the work pool has never had one");
+}
