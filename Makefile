@@ -32,6 +32,8 @@ OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
 UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(OUT)/%.o)
 
+MAN_PAGES := $(patsubst man/%.in,$(OUT)/man/%,$(wildcard man/*.in))
+
 # Failing allocations are counted by the linker's --wrap; waits take no time there.
 INJECTION_SOURCES := $(wildcard tests/injection/*.c)
 INJECTION_OBJECTS := $(INJECTION_SOURCES:%.c=$(OUT)/%.o) $(patsubst %,$(OUT)/tests/unit/%.o,unit http_server api \
@@ -42,7 +44,7 @@ INJECTION_WRAPS := malloc calloc realloc strdup strndup vasprintf stop_wait stop
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(OUT)/prefect-janitor
+all: $(OUT)/prefect-janitor $(MAN_PAGES)
 
 $(OUT)/prefect-janitor: $(OBJECTS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -58,6 +60,13 @@ $(EMBED_FILES:%=$(OUT)/%.o): $(OUT)/%.o: %
 
 $(OUT)/unit-tests: $(UNIT_OBJECTS) $(filter-out $(OUT)/cli/main.o,$(OBJECTS))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+# The options in them are those of the program: cli/manual.h
+$(MAN_PAGES): $(OUT)/man/%: man/%.in $(OUT)/man/make_page
+	$(OUT)/man/make_page $< >$@
+
+$(OUT)/man/make_page: $(OUT)/man/make_page.o $(filter-out $(OUT)/cli/main.o,$(OBJECTS))
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The MCP client alone, for tests/integration/test_mcp.py.
 $(OUT)/mcp-client: $(OUT)/tests/integration/mcp_client.o $(filter $(OUT)/client/base/%.o $(OUT)/client/mcp/%.o,$(OBJECTS))
@@ -111,6 +120,12 @@ torture: all ## everything at once on a real server; MINUTES=5, SEED= to have a 
 PREFIX ?= /usr/local
 install: all ## to PREFIX, /usr/local by default
 	install -D -m 755 $(OUT)/prefect-janitor $(DESTDIR)$(PREFIX)/bin/prefect-janitor
+	install -D -m 644 $(OUT)/man/prefect-janitor.1 $(DESTDIR)$(PREFIX)/share/man/man1/prefect-janitor.1
+	install -D -m 644 $(OUT)/man/prefect-janitor.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/prefect-janitor.conf.5
+	$(OUT)/prefect-janitor completion bash >$(OUT)/completion.bash
+	$(OUT)/prefect-janitor completion zsh >$(OUT)/completion.zsh
+	install -D -m 644 $(OUT)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/prefect-janitor
+	install -D -m 644 $(OUT)/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_prefect-janitor
 	install -D -m 644 conf/prefect-janitor.conf $(DESTDIR)$(PREFIX)/share/doc/prefect-janitor/prefect-janitor.conf
 	install -D -m 644 conf/prefect-janitor.service $(DESTDIR)$(PREFIX)/share/doc/prefect-janitor/prefect-janitor.service
 
@@ -121,4 +136,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(INJECTION_OBJECTS:.o=.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d) \
-	$(OUT)/tests/integration/mcp_client.d
+	$(OUT)/tests/integration/mcp_client.d $(OUT)/man/make_page.d

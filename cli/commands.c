@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/base/log.h"
 #include "client/base/text.h"
 
 static int command_version(int argc, char **argv)
@@ -18,6 +19,8 @@ static int command_help(int argc, char **argv);
 const struct command commands[] = {
 	{"start", COMMAND_START, command_start, "run the worker: waits for scheduled flow runs of a work pool"},
 	{"deploy", COMMAND_DEPLOY, command_deploy, "create or update the work pool, the flow and its deployment"},
+	{"doctor", COMMAND_DOCTOR, command_doctor, "look whether everything is there that a cleanup needs"},
+	{"completion", COMMAND_COMPLETION, command_completion, "print a script for the completion of bash or zsh"},
 	{"version", 0, command_version, "print the version"},
 	{"help", 0, command_help, "print this page, or that of a command"},
 };
@@ -61,7 +64,10 @@ static int command_help(int argc, char **argv)
 int command_error(const char *command, const struct error *err)
 {
 	(void)fflush(stdout);
-	fprintf(stderr, "prefect-janitor %s: %s\n", command, err->text);
+	if (log_is_for_programs())
+		log_error("prefect-janitor %s: %s", command, err->text);
+	else
+		fprintf(stderr, "prefect-janitor %s: %s\n", command, err->text);
 	return err->code == ERR_USAGE || err->code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 

@@ -25,8 +25,11 @@ const struct command *command_find(const char *name);
 
 int command_start(int argc, char **argv);
 int command_deploy(int argc, char **argv);
+int command_doctor(int argc, char **argv);
+int command_completion(int argc, char **argv);
 
-/* Prints "prefect-janitor COMMAND: text" to stderr and returns the exit code for the error. */
+/* Prints "prefect-janitor COMMAND: text" to stderr, as a line of the log where that is read by a program, and returns the
+ * exit code for the error. */
 int command_error(const char *command, const struct error *err);
 
 /* Prints a command's help: @intro, its options, @outro. Returns EXIT_DONE. */

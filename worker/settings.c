@@ -18,7 +18,7 @@
 /* Commands that talk to the server, print, and end. */
 #define CLIENT (PREVIEW | COMMAND_PENDING | COMMAND_SHOW | DECIDE | RUN | COMMAND_DOCTOR | COMMAND_HISTORY)
 #define EVERY (START | DEPLOY | CLIENT)
-#define AI COMMAND_START
+#define AI (COMMAND_START | COMMAND_DOCTOR)
 #define AT(member) offsetof(struct settings, member)
 
 /* In the order of the enums in flows/ai_settings.h. */
@@ -32,6 +32,8 @@ const struct option settings_options[] = {
 	/* arguments */
 	{.kind = OPTION_TEXT, .offset = AT(run), .argument = true, .required = true, .commands = COMMAND_SHOW | DECIDE,
 	 .placeholder = "RUN", .help = "id or name of a flow run"},
+	{.kind = OPTION_TEXT, .offset = AT(shell), .argument = true, .required = true, .commands = COMMAND_COMPLETION,
+	 .placeholder = "SHELL", .help = "bash or zsh"},
 
 	/* worker */
 	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
@@ -75,7 +77,7 @@ const struct option settings_options[] = {
 	 .help = "the cleanup deployment of this work pool"},
 	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING | COMMAND_HISTORY,
 	 .placeholder = "NAME", .help = "only runs of this work pool"},
-	{.flag = "deployment", .letter = 'd', .kind = OPTION_TEXT, .offset = AT(deployment),
+	{.flag = "deployment", .letter = 'd', .file_key = "deployment.name", .kind = OPTION_TEXT, .offset = AT(deployment),
 	 .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME", .help = "the deployment of this name"},
 	{.flag = "retention-period", .kind = OPTION_TEXT, .offset = AT(retention), .commands = PREVIEW | RUN,
 	 .placeholder = "DURATION", .help = "keep flow runs that started within this time, like P30D"},

@@ -54,6 +54,7 @@ struct settings {
 	struct ai_settings ai;
 
 	/* the commands at a terminal */
+	char *shell;      /* the argument SHELL */
 	char *run;        /* the argument RUN: an id or a name */
 	char *deployment; /* NAME or FLOW/NAME; NULL: found */
 	char *retention;
