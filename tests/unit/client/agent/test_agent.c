@@ -1,0 +1,264 @@
+/* How an investigation ends: decided, unsure, or broken; and what the model is told on the way. */
+#include "client/agent/agent.h"
+
+#include <string.h>
+
+#include "client/agent/transcript.h"
+#include "client/base/text.h"
+#include "tests/unit/client/agent/investigation.h"
+
+static const struct {
+	const char *name;
+	const char *script;               /* of the MCP server, after START */
+	const char *answers[ANSWERS_MAX]; /* of the model */
+	const char *decision;             /* JSON; NULL: none */
+	const char *unsure;               /* a part of the rule */
+	size_t requests;
+	int64_t investigated;
+	const char *said;                 /* a part of the last request; NULL: not looked at */
+} rows[] = {
+	{"decides at once", "", {DECIDE(YES)}, YES, NULL, 1, 0, NULL},
+	{"a no", "", {DECIDE("{\"approved\": false}")}, "{\"approved\": false}", NULL, 1, 0, NULL},
+	{"looks first", ANSWER(4, GOOD), {LOOK("get_flows"), DECIDE(YES)}, YES, NULL, 2, 1, "\\\"success\\\":true"},
+	{"a look that fails", ANSWER(4, BAD), {LOOK("get_flows"), DECIDE(YES)}, YES, NULL, 2, 0, "\\\"success\\\":false"},
+	{"who it is, is no look", ANSWER(4, GOOD), {LOOK("get_identity"), DECIDE(YES)}, YES, NULL, 2, 0, NULL},
+	{"two looks in one answer", ANSWER(4, GOOD) ANSWER(5, BAD),
+	 {SAY(USE("a", "get_flows", "{\"x\": 1}") "," USE("b", "get_flows", "{}"), "tool_use"), DECIDE(YES)}, YES, NULL, 2, 1,
+	 "\"tool_use_id\":\"b\""},
+	{"a tool that does not exist", "", {LOOK("delete_flow_run"), DECIDE(YES)}, YES, NULL, 2, 0,
+	 "Error: there is no tool 'delete_flow_run'. There are: get_identity get_flows"},
+	{"one that writes", "", {LOOK("get_runs"), DECIDE(YES)}, YES, NULL, 2, 0, "Error: the tool 'get_runs' is not allowed here"},
+	{"one that is not in the list", "", {LOOK("other"), DECIDE(YES)}, YES, NULL, 2, 0, "Error: the tool 'other' is not allowed"},
+	{"a tool's error", "< \"tools/call\"\n> {\"jsonrpc\":\"2.0\",\"id\":4,\"result\":{\"isError\":true,\"content\":"
+	 "[{\"type\":\"text\",\"text\":\"limit: too much\"}]}}\n", {LOOK("get_flows"), DECIDE(YES)}, YES, NULL, 2, 0, "Error: limit: too much"},
+	{"a call that the server refuses", "< \"tools/call\"\n> {\"jsonrpc\":\"2.0\",\"id\":4,\"error\":{\"code\":-32602,\"message\":"
+	 "\"bad\"}}\n", {LOOK("get_flows"), DECIDE(YES)}, YES, NULL, 2, 0, "bad"},
+	/* one correction */
+	{"a wrong decision, then a right one", "", {DECIDE("{\"approved\": 1}"), DECIDE(YES)}, YES, NULL, 2, 0,
+	 "approved: has to be a boolean"},
+	{"a wrong one twice", "", {DECIDE("{\"approved\": 1}"), DECIDE("{}")}, NULL, "approved: has to be a boolean", 2, 0, NULL},
+	{"text, then a decision", "", {SAY(TEXT("{\\\"approved\\\": true}"), "end_turn"), DECIDE(YES)}, YES, NULL, 2, 0, "plain text"},
+	{"text twice", "", {SAY(TEXT("Yes."), "end_turn"), SAY(TEXT("Yes!"), "end_turn")}, NULL, "text", 2, 0, NULL},
+	{"nothing at all, twice", "", {SAY("", "end_turn"), SAY("", "end_turn")}, NULL, "text", 2, 0, NULL},
+	{"text, then a wrong decision", "", {SAY(TEXT("Yes."), "end_turn"), DECIDE("{}")}, NULL, "approved", 2, 0, NULL},
+	{"two decisions", "", {SAY(USE("a", "decide", YES) "," USE("b", "decide", YES), "tool_use"), DECIDE(YES)}, YES, NULL, 2, 0,
+	 "more than one decision"},
+	{"two decisions twice", "", {SAY(USE("a", "decide", YES) "," USE("b", "decide", "{}"), "tool_use"),
+	 SAY(USE("c", "decide", YES) "," USE("d", "decide", YES), "tool_use")}, NULL, "more than one decision", 2, 0, NULL},
+	{"a decision beside a look", ANSWER(4, GOOD), {SAY(USE("a", "decide", YES) "," USE("b", "get_flows", "{}"), "tool_use"), DECIDE(YES)},
+	 YES, NULL, 2, 1, "beside calls whose answers were not known yet"},
+	/* what does not count */
+	{"a refusal", "", {SAY(TEXT("No way."), "refusal")}, NULL, "the model refused to answer: No way.", 1, 0, NULL},
+	{"a refusal with a decision", "", {SAY(USE("d", "decide", YES), "refusal")}, NULL, "refused", 1, 0, NULL},
+	{"cut off", "", {SAY(USE("d", "decide", YES), "max_tokens")}, NULL, "cut off", 1, 0, NULL},
+	/* budgets */
+	{"no end", ANSWER(4, GOOD) ANSWER(5, GOOD) ANSWER(6, GOOD) ANSWER(7, GOOD),
+	 {LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), DECIDE(YES)},
+	 NULL, "did not decide within 6 answers", 6, 4, "all 4 calls are used up"},
+	{"tools used up, then a decision", ANSWER(4, GOOD) ANSWER(5, GOOD) ANSWER(6, GOOD) ANSWER(7, GOOD),
+	 {LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), LOOK("get_flows"), DECIDE(YES)}, YES, NULL, 6, 4,
+	 "all 4 calls are used up"},
+	/* the model server, in passing */
+	{"busy once", "", {"529", DECIDE(YES)}, YES, NULL, 2, 0, NULL},
+};
+
+static void check_end(const char *name, const struct agent_result *result, const char *decision, const char *unsure)
+{
+	if (decision != NULL)
+		CHECK_JSON(name, result->decision, decision);
+	else
+		CHECK(name, result->decision == NULL);
+	if (unsure != NULL)
+		CHECK_HAS(name, result->unsure != NULL ? result->unsure : "(none)", unsure);
+	else
+		CHECK(name, result->unsure == NULL);
+}
+
+static void ends(void)
+{
+	EACH(row, rows)
+	{
+		AUTO_TEXT script = {.max = 20000};
+		struct investigation i;
+		struct agent_result result;
+		struct error err;
+
+		text_addf(&script, "%s%s", START, row->script);
+		investigation_open(&i, row->answers, text_str(&script));
+		if (CHECK_RC(row->name, agent_run(&i.settings, &result, &err), 0, &err)) {
+			check_end(row->name, &result, row->decision, row->unsure);
+			CHECK_INT(row->name, result.investigated, row->investigated);
+			AUTO_FREE char *last = json_write(json_array_get(i.requests, json_array_size(i.requests) - 1), 0);
+			if (row->said != NULL)
+				CHECK_HAS(row->name, last, row->said);
+		}
+		agent_result_release(&result);
+		CHECK_INT(row->name, investigation_close(&i, row->name), row->requests);
+	}
+}
+
+static const struct {
+	const char *name;
+	const char *script;
+	const char *answers[ANSWERS_MAX];
+	int rc;
+	const char *text;
+	size_t requests;
+} broken[] = {
+	{"another Prefect", HELLO TOOLS IDENTITY("http://elsewhere/api"), {DECIDE(YES)}, ERR_CONFLICT, "another Prefect (http://elsewhere/api)", 0},
+	{"no Prefect", HELLO TOOLS "< \"get_identity\"\n> " TOOL_RESULT(3, BAD) "\n", {DECIDE(YES)}, ERR_BUSY, "does not reach Prefect", 0},
+	{"which Prefect?", HELLO TOOLS "< \"get_identity\"\n> " TOOL_RESULT(3, GOOD) "\n", {DECIDE(YES)}, ERR_CONFLICT,
+	 "does not say which Prefect", 0},
+	{"no tools", HELLO "< \"tools/list\"\n> {\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"tools\":[]}}\n", {DECIDE(YES)}, ERR_USAGE,
+	 "of the 0 tools of the MCP server none", 0},
+	{"none that only reads", HELLO "< \"tools/list\"\n> {\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"tools\":[" TOOL("get_flows", "false")
+	 "]}}\n", {DECIDE(YES)}, ERR_USAGE, "of the 1 tools", 0},
+	{"it ends at once", "x3\n", {DECIDE(YES)}, ERR_TRANSPORT, "PREFECT_JANITOR_AI_MCP_COMMAND", 0},
+	{"it ends on the way", START "< \"tools/call\"\nx3\n", {LOOK("get_flows"), DECIDE(YES)}, ERR_TRANSPORT, "exit status 3", 1},
+	{"a key that is refused", START, {"401"}, ERR_AUTH, "ANTHROPIC_API_KEY", 1},
+	{"a server that stays busy", START, {"503", "503"}, ERR_TRANSPORT, "503", 2},
+	{"a request that is refused", START, {"400"}, ERR_INVALID, "400", 1},
+	{"an answer that cannot be read", START, {"{}"}, ERR_DECODE, "ANTHROPIC_BASE_URL", 1},
+	{"a key twice", START, {DECIDE("{\"approved\": false, \"approved\": true}")}, ERR_DECODE, "duplicate", 1},
+};
+
+static void says_what_is_broken(void)
+{
+	EACH(row, broken)
+	{
+		struct investigation i;
+		struct agent_result result;
+		struct error err = {.text = ""};
+
+		investigation_open(&i, row->answers, row->script);
+		CHECK_RC(row->name, agent_run(&i.settings, &result, &err), row->rc, &err);
+		CHECK_HAS(row->name, err.text, row->text);
+		CHECK(row->name, result.decision == NULL && result.unsure == NULL);
+		const char *said = json_string_value(json_object_get(json_object_get(result.transcript, "outcome"), "broken"));
+		CHECK_STR(row->name, said != NULL ? said : "", err.text);
+		agent_result_release(&result);
+		CHECK_INT(row->name, investigation_close(&i, row->name), row->requests);
+	}
+}
+
+static void keeps_to_its_limits(void)
+{
+	static const char *const look[ANSWERS_MAX] = {LOOK("get_flows"), DECIDE(YES)};
+	struct investigation i;
+	struct agent_result result;
+	struct error err;
+
+	/* No model is named: nothing is started. */
+	investigation_open(&i, look, "x9\n");
+	i.settings.llm.model = NULL;
+	CHECK_RC("no model", agent_run(&i.settings, &result, &err), ERR_USAGE, &err);
+	CHECK_HAS("no model", err.text, "PREFECT_JANITOR_AI_MODEL");
+	agent_result_release(&result);
+	CHECK_INT("no model", investigation_close(&i, "no model"), 0);
+
+	/* The second request would be too much. */
+	investigation_open(&i, look, START ANSWER(4, GOOD));
+	i.settings.max_bytes = 1000;
+	CHECK_RC("bytes", agent_run(&i.settings, &result, &err), 0, &err);
+	check_end("bytes", &result, NULL, "before 1000 bytes were sent");
+	agent_result_release(&result);
+	CHECK_INT("bytes", investigation_close(&i, "bytes"), 1);
+
+	/* Cancelled after the first answer. */
+	investigation_open(&i, look, START ANSWER(4, GOOD));
+	i.go_on = 1;
+	CHECK_RC("told to stop", agent_run(&i.settings, &result, &err), ERR_STOPPED, &err);
+	agent_result_release(&result);
+	CHECK_INT("told to stop", investigation_close(&i, "told to stop"), 1);
+
+	/* A tool that does not answer is said to the model; the time of the whole is over for good. */
+	investigation_open(&i, look, START "< \"tools/call\"\n< \"notifications/cancelled\"\n");
+	i.settings.tool_ms = 50;
+	CHECK_RC("a tool that hangs", agent_run(&i.settings, &result, &err), 0, &err);
+	check_end("a tool that hangs", &result, YES, NULL);
+	CHECK_INT("a tool that hangs", result.investigated, 0);
+	agent_result_release(&result);
+	CHECK_INT("a tool that hangs", investigation_close(&i, "a tool that hangs"), 2);
+
+	investigation_open(&i, look, START "< \"tools/call\"\nh\n");
+	i.settings.total_ms = 300;
+	CHECK_RC("time over", agent_run(&i.settings, &result, &err), ERR_TRANSPORT, &err);
+	CHECK_HAS("time over", err.text, "PREFECT_JANITOR_AI_TOTAL_SECONDS");
+	agent_result_release(&result);
+	(void)investigation_close(&i, "time over");
+}
+
+static void writes_a_transcript(void)
+{
+	static const char *const answers[ANSWERS_MAX] = {
+		SAY(TEXT("I *look*.") "," USE("a", "get_flows", "{\"limit\": 5}"), "tool_use"), DECIDE("{\"approved\": \"yes\"}"), DECIDE(YES)};
+	struct investigation i;
+	struct agent_result result;
+	struct error err;
+
+	investigation_open(&i, answers, START ANSWER(4, "{\\\"success\\\":true,\\\"x\\\":\\\"" PREFECT_KEY " " MODEL_KEY "\\\"}"));
+	CHECK_RC("transcript", agent_run(&i.settings, &result, &err), 0, &err);
+	const json_t *t = result.transcript;
+	CHECK_JSON("tools", json_object_get(t, "tools"), "[\"get_identity\", \"get_flows\"]");
+	CHECK_INT("tokens", json_integer_value(json_object_get(t, "input_tokens")), 300);
+	CHECK_JSON("outcome", json_object_get(t, "outcome"), "{\"decided\": {\"approved\": true}}");
+	CHECK_INT("turns", json_array_size(json_object_get(t, "turns")), 3);
+	const json_t *call = json_array_get(json_object_get(json_array_get(json_object_get(t, "turns"), 0), "calls"), 0);
+	CHECK_JSON("arguments", json_object_get(call, "arguments"), "{\"limit\": 5}");
+	CHECK_HAS("result", json_string_value(json_object_get(call, "result")), "***");
+
+	AUTO_FREE char *json = json_write(t, 0);
+	AUTO_FREE char *markdown = transcript_markdown(t);
+	static const char *const parts[] = {"test-model", "get\\_flows", "I \\*look\\*.", "req\\_7", "approved\\: has to be a boolean",
+	                                    "May I?", "Be careful.", "decided", "300 in, 30 out"};
+	EACH(part, parts)
+		CHECK_HAS("markdown", markdown, *part);
+	CHECK_LACKS("markdown", markdown, "topsecret");
+	CHECK_LACKS("json", json, "topsecret");
+	AUTO_FREE char *sent = json_write(i.requests, 0);
+	CHECK_LACKS("sent", sent, "topsecret");
+	CHECK_LACKS("told", text_str(&i.told), "topsecret");
+	CHECK_HAS("told", text_str(&i.told), "the model calls get_flows {\"limit\":5}: answered");
+	agent_result_release(&result);
+	(void)investigation_close(&i, "transcript");
+}
+
+static void cuts_long_answers(void)
+{
+	static const char *const answers[ANSWERS_MAX] = {LOOK("get_flows"), DECIDE(YES)};
+	AUTO_TEXT script = {.max = 100000};
+	AUTO_TEXT big = {.max = 50000};
+	struct investigation i;
+	struct agent_result result;
+	struct error err;
+
+	for (int n = 0; n < 40000; n++)
+		text_add(&big, "y", 1);
+	text_addf(&script, "%s< \"tools/call\"\n> {\"jsonrpc\":\"2.0\",\"id\":4,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"%s\"}]}}\n",
+	          START, text_str(&big));
+	investigation_open(&i, answers, text_str(&script));
+	CHECK_RC("cut", agent_run(&i.settings, &result, &err), 0, &err);
+	AUTO_FREE char *last = json_write(json_array_get(i.requests, 1), 0);
+	CHECK_HAS("cut", last, "yyy ... [cut: the answer is longer");
+	CHECK("cut", strlen(last) > TOOLBOX_ANSWER_MAX && strlen(last) < TOOLBOX_ANSWER_MAX + 2500);
+	agent_result_release(&result);
+	(void)investigation_close(&i, "cut");
+}
+
+static void shows_what_would_be_sent(void)
+{
+	static const char *const none[ANSWERS_MAX] = {NULL};
+	struct investigation i;
+	struct error err;
+	AUTO_JSON *request = NULL;
+
+	investigation_open(&i, none, START);
+	CHECK_RC("request", agent_first_request(&i.settings, &request, &err), 0, &err);
+	CHECK_STR("system", json_string_value(json_object_get(request, "system")), "Be careful.");
+	CHECK_INT("tools", json_array_size(json_object_get(request, "tools")), 3);
+	CHECK_STR("the last one", json_string_value(json_object_get(json_array_get(json_object_get(request, "tools"), 2), "name")), "decide");
+	CHECK_INT("nothing was sent", investigation_close(&i, "request"), 0);
+}
+
+UNIT_SUITE("client/agent/agent", TEST(ends), TEST(says_what_is_broken), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
+           TEST(cuts_long_answers), TEST(shows_what_would_be_sent))
