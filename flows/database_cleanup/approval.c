@@ -98,6 +98,7 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 {
 	const json_t *notes = json_object_get(answer, "notes");
 	const json_t *approve = json_object_get(answer, "approve");
+	char shown[DIGEST_SIZE + 20];
 
 	if (answer == NULL)
 		return decide(false, "the run was resumed without the form", ret_decision, err);
@@ -106,8 +107,10 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 		return doubt("the submitted input is not what the form asks for", ret_decision, err);
 	if (!json_is_true(approve))
 		return decide(false, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
-	/* The plan is read from the server again: it must be the one whose digest the person saw. */
-	if (description == NULL || strstr(description, plan->digest) == NULL)
+	/* The plan is read from the server again: it must be the one whose digest the person saw, as the preview writes it: what
+	 * others wrote into a form has no backticks that are not escaped. */
+	(void)snprintf(shown, sizeof shown, "Plan `sha256:%s`", plan->digest);
+	if (description == NULL || strstr(description, shown) == NULL)
 		return doubt("the stored plan is not the one that was shown", ret_decision, err);
 	return decide(true, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
 }
