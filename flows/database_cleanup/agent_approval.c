@@ -184,6 +184,16 @@ static int take_result(struct flow_ctx *ctx, const struct agent_setup *setup, co
 	return rc;
 }
 
+/* Stopped in order: that start does not count. */
+static void uncount_start(struct flow_ctx *ctx, const struct plan *plan, json_int_t starts)
+{
+	AUTO_JSON *before = encode_starts(plan, starts);
+	struct error err;
+
+	if (before != NULL && flow_checkpoint_write(ctx, AGENT_STARTS_KEY, before, &err) != 0)
+		flow_log(ctx, LOG_LEVEL_DEBUG, "the start of the investigation stays counted: %s", err.text);
+}
+
 /* Counts the start, asks, and stores what comes of it. */
 static int investigate(struct flow_ctx *ctx, const struct flow_ai *ai, const struct plan *plan, json_int_t starts,
                        struct agent_verdict *ret_verdict, struct error *err)
@@ -198,13 +208,13 @@ static int investigate(struct flow_ctx *ctx, const struct flow_ai *ai, const str
 	rc = write_checkpoint(ctx, AGENT_STARTS_KEY, started, err);
 	if (rc == 0) {
 		rc = run_agent(ctx, &setup, &result, err);
-		if (rc != 0 && flow_halted(ctx)) { /* stopped in order: that start does not count */
-			AUTO_JSON *before = encode_starts(plan, starts);
-			if (before != NULL && flow_checkpoint_write(ctx, AGENT_STARTS_KEY, before, NULL) != 0)
-				flow_log(ctx, LOG_LEVEL_DEBUG, "the start of the investigation stays counted");
-		} else {
+		/* A verdict is kept, whatever happened meanwhile. Without one: was the worker asked to stop, or the run cancelled? */
+		if (rc == ERR_STOPPED ? !flow_retry(ctx, err) : rc != 0 && !flow_may_go_on(ctx))
+			rc = error_set(err, ERR_STOPPED, "stopped");
+		if (rc != 0 && flow_halted(ctx))
+			uncount_start(ctx, plan, starts);
+		else
 			show_transcript(ctx, result.transcript);
-		}
 	}
 	if (rc == 0)
 		rc = take_result(ctx, &setup, &result, ret_verdict, err);
