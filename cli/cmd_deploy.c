@@ -10,6 +10,7 @@
 #include "flows/database_cleanup/database_cleanup.h"
 #include "flows/database_cleanup/policy.h"
 #include "cli/commands.h"
+#include "cli/parameters.h"
 #include "worker/pool.h"
 
 #define INTRO                                                                                           \
@@ -34,50 +35,19 @@
 /* Schedules are counted from here, so that a second deploy does not move an interval. */
 #define INTERVAL_ANCHOR "2020-01-01T00:00:00Z"
 
-/* Puts one KEY=JSON into the parameters: KEY is `config`, `config.FIELD` or FIELD. */
-static int set_param(json_t *parameters, const char *param, struct error *err)
-{
-	const char *equals = strchr(param, '=');
-	AUTO_JSON *value = NULL;
-
-	if (equals == NULL || equals == param)
-		return error_set(err, ERR_USAGE, "--param: '%.80s' is not KEY=JSON, like retention_period='\"P60D\"'", param);
-	if (json_read(equals + 1, strlen(equals + 1), &value, NULL) != 0)
-		return error_set(err, ERR_USAGE, "--param: '%.80s' is not JSON; text needs quotes, like %.*s='\"...\"'", equals + 1,
-		                 (int)(equals - param), param);
-
-	AUTO_FREE char *key = strndup(param, (size_t)(equals - param));
-	if (key == NULL)
-		return error_nomem(err);
-	const char *field = strncmp(key, "config.", 7) == 0 ? key + 7 : key;
-	json_t *into = json_object_get(parameters, "config");
-	int rc;
-	if (strcmp(key, "config") == 0 && json_is_object(value))
-		rc = json_object_update(into, value);
-	else if (strcmp(key, "config") == 0)
-		return error_set(err, ERR_USAGE, "--param: config is an object, like config='{\"dry_run\": true}'");
-	else
-		rc = json_object_set(into, field, value);
-	return rc == 0 ? 0 : error_nomem(err);
-}
-
 /* Defaults and --param together, checked as the worker will check them. */
 static int make_parameters(const struct settings *settings, json_t **ret_parameters, struct error *err)
 {
 	AUTO_JSON *parameters = database_cleanup_defaults();
 	struct policy policy;
-	size_t i;
-	json_t *param;
+	bool changed;
 
 	if (parameters == NULL)
 		return error_nomem(err);
-	json_array_foreach(settings->params, i, param)
-	{
-		int rc = set_param(parameters, json_string_value(param), err);
-		if (rc != 0)
-			return rc;
-	}
-	int rc = policy_read(parameters, &policy, err);
+	int rc = parameters_apply(settings, parameters, &changed, err);
+	if (rc != 0)
+		return rc;
+	rc = policy_read(parameters, &policy, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "--param");
 	policy_release(&policy);

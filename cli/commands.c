@@ -19,6 +19,9 @@ static int command_help(int argc, char **argv);
 const struct command commands[] = {
 	{"start", COMMAND_START, command_start, "run the worker: waits for scheduled flow runs of a work pool"},
 	{"deploy", COMMAND_DEPLOY, command_deploy, "create or update the work pool, the flow and its deployment"},
+	{"preview", COMMAND_PREVIEW, command_preview, "show what a run would delete now"},
+	{"pending", COMMAND_PENDING, command_pending, "list the runs that wait for a decision"},
+	{"show", COMMAND_SHOW, command_show, "show the whole preview of a run, and what became of it"},
 	{"doctor", COMMAND_DOCTOR, command_doctor, "look whether everything is there that a cleanup needs"},
 	{"completion", COMMAND_COMPLETION, command_completion, "print a script for the completion of bash or zsh"},
 	{"version", 0, command_version, "print the version"},

@@ -27,6 +27,12 @@ int command_start(int argc, char **argv);
 int command_deploy(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_completion(int argc, char **argv);
+int command_preview(int argc, char **argv);
+int command_pending(int argc, char **argv);
+int command_show(int argc, char **argv);
+int command_approve(int argc, char **argv);
+int command_reject(int argc, char **argv);
+int command_run(int argc, char **argv);
 
 /* Prints "prefect-janitor COMMAND: text" to stderr, as a line of the log where that is read by a program, and returns the
  * exit code for the error. */

@@ -28,8 +28,7 @@ static int key_number(const json_t *key)
 	return *end == '\0' && number < 1000000 ? (int)number : 0;
 }
 
-/* The question that this state asks, 0 where it is no pause with a form of ours. */
-static int state_question(const struct state *state)
+int question_in_state(const struct state *state)
 {
 	const json_t *keyset = json_object_get(state->details, "run_input_keyset");
 	const char *schema = json_string_value(json_object_get(keyset, "schema"));
@@ -83,14 +82,14 @@ struct question question_judge(const struct flow_run *run, const struct state *s
 		bool end = state_type_is_terminal((enum state_type)state->type) ||
 		           (state->type == STATE_CANCELLING && state != latest);
 
-		if (state_question(state) != 0 && (asked == NULL || state->timestamp > asked->timestamp))
+		if (question_in_state(state) != 0 && (asked == NULL || state->timestamp > asked->timestamp))
 			asked = state;
 		if (end && (ended == NULL || state->timestamp > ended->timestamp))
 			ended = state;
 	}
 	time_us begun_at = first_running(states, count, ended != NULL ? ended->timestamp : 0);
 	if (asked != NULL && (ended == NULL || asked->timestamp > ended->timestamp))
-		return (struct question){.asked = true, .number = state_question(asked),
+		return (struct question){.asked = true, .number = question_in_state(asked),
 		                         .answered_at = first_running(states, count, asked->timestamp), .begun_at = begun_at};
 	return (struct question){.asked = false, .number = highest_number(run, states, count) + 1, .begun_at = begun_at};
 }

@@ -25,6 +25,9 @@ struct question {
 const char *question_pause_key(const struct question *question, char key[QUESTION_KEY_SIZE]);
 const char *question_input_key(const struct question *question, const char *part, char key[QUESTION_KEY_SIZE]);
 
+/* The number of the question that this state asks; 0 where it is no pause with a form of ours. */
+int question_in_state(const struct state *state);
+
 /* Reads the run's states and decides. */
 int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
                   struct error *err) MUST_CHECK;

@@ -98,6 +98,27 @@ int deployment_find(struct prefect *prefect, const char *flow, const char *name,
 	return rc;
 }
 
+int deployment_filter(struct prefect *prefect, json_t *body, json_t **ret_deployments, struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+
+	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/deployments/filter");
+	if (rc != 0)
+		return rc;
+	if (!json_is_array(answer))
+		return error_set(err, ERR_DECODE, "POST /deployments/filter: the answer is not a list");
+	*ret_deployments = json_incref(answer);
+	return 0;
+}
+
+int deployment_run(struct prefect *prefect, const char *id, json_t *body, struct flow_run *ret_run, struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+
+	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/deployments/%s/create_flow_run", id);
+	return rc != 0 ? rc : flow_run_decode(answer, ret_run, err);
+}
+
 int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *ret_deployment, struct error *err)
 {
 	AUTO_JSON *answer = NULL;

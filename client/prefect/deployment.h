@@ -3,7 +3,7 @@
 #ifndef PREFECT_DEPLOYMENT_H
 #define PREFECT_DEPLOYMENT_H
 
-#include "client/prefect/prefect.h"
+#include "client/prefect/flow_run.h"
 
 struct flow {
 	char id[UUID_SIZE];
@@ -39,6 +39,15 @@ int deployment_read(struct prefect *prefect, const char *id, struct deployment *
 /* GET /deployments/name/{flow}/{name}: all that the server says of it, as an object (a new reference). */
 int deployment_find(struct prefect *prefect, const char *flow, const char *name, json_t **ret_deployment,
                     struct error *err) MUST_CHECK;
+
+/* POST /deployments/filter: one page of the deployments that match @body (of filters; taken), as the server describes them:
+ * an array of objects, a new reference. */
+int deployment_filter(struct prefect *prefect, json_t *body, json_t **ret_deployments, struct error *err) MUST_CHECK;
+
+/* POST /deployments/{id}/create_flow_run: a run that is scheduled for now. @body (DeploymentFlowRunCreate, with an
+ * idempotency_key, so that it may be repeated) is taken. ERR_CONFLICT where the server refuses the parameters. */
+int deployment_run(struct prefect *prefect, const char *id, json_t *body, struct flow_run *ret_run,
+                   struct error *err) MUST_CHECK;
 
 /* POST /deployments/: creates the deployment or, by flow and name, updates it; its schedules are replaced.
  * @body (DeploymentCreate) is taken. @ret_created may be NULL. */

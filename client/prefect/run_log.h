@@ -1,4 +1,4 @@
-/* Log lines of flow runs. Source: POST /logs/, Prefect 3.4.20 to 3.8.8. */
+/* Log lines of flow runs. Source: /logs/, Prefect 3.4.20 to 3.8.8. */
 #ifndef PREFECT_RUN_LOG_H
 #define PREFECT_RUN_LOG_H
 
@@ -7,5 +7,10 @@
 /* Sends @lines, a JSON array of LogCreate (borrowed). A try whose answer was lost is repeated: a line
  * may then stand twice in the UI, which is better than a line that is missing. */
 int run_log_send(struct prefect *prefect, json_t *lines, struct error *err) MUST_CHECK;
+
+/* POST /logs/filter: one page of the lines of a flow run from @since on, the oldest first, as an array of objects (a new
+ * reference). */
+int run_log_read(struct prefect *prefect, const char *flow_run_id, time_us since, json_t **ret_lines,
+                 struct error *err) MUST_CHECK;
 
 #endif

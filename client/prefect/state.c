@@ -144,13 +144,13 @@ static int decode_answer(const json_t *json, const char *transition_id, struct s
 		return rc;
 
 	if (raw.status < 0)
-		rc = error_set(err, ERR_DECODE, "set_state was answered with a status that is not known");
+		rc = error_set(err, ERR_DECODE, "the change of state was answered with a status that is not known");
 	if (rc == 0 && raw.details != NULL)
 		rc = json_decode(raw.details, DETAIL_FIELDS, &details, sizeof details, err);
 	if (rc == 0 && raw.state != NULL)
 		rc = state_decode(raw.state, &answer.state, err);
 	if (rc == 0 && raw.status == STATE_ACCEPT && raw.state == NULL)
-		rc = error_set(err, ERR_DECODE, "set_state was accepted, but the answer has no state");
+		rc = error_set(err, ERR_DECODE, "the change of state was accepted, but the answer has no state");
 	json_release(ANSWER_FIELDS, &raw);
 	if (rc != 0) {
 		state_release(&answer.state);
@@ -190,4 +190,14 @@ int state_propose(struct prefect *prefect, const char *flow_run_id, const struct
 
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/flow_runs/%s/set_state", flow_run_id);
 	return rc != 0 ? rc : decode_answer(answer, transition_id, ret_answer, err);
+}
+
+int state_resume(struct prefect *prefect, const char *flow_run_id, const json_t *input, struct state_answer *ret_answer,
+                 struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+
+	int rc = prefect_post(prefect, json_pack("{s:O}", "run_input", input), PREFECT_REPEATABLE, &answer, err,
+	                      "/flow_runs/%s/resume", flow_run_id);
+	return rc != 0 ? rc : decode_answer(answer, "", ret_answer, err);
 }

@@ -79,6 +79,12 @@ struct state_answer {
 int state_propose(struct prefect *prefect, const char *flow_run_id, const struct state_proposal *proposal,
                   struct state_answer *ret_answer, struct error *err) MUST_CHECK;
 
+/* Answers the question of a Paused run with @input (an object, borrowed): POST /flow_runs/{id}/resume. The server checks it
+ * against the form's schema, keeps it and sets the run to Running (ACCEPT), or says why it does not (REJECT, ABORT). May be
+ * repeated after a lost answer: the second time is an ABORT, "not paused". Errors as above. */
+int state_resume(struct prefect *prefect, const char *flow_run_id, const json_t *input,
+                 struct state_answer *ret_answer, struct error *err) MUST_CHECK;
+
 void state_answer_release(struct state_answer *answer);
 
 #endif

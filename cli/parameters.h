@@ -1,0 +1,18 @@
+/* Parameters of a cleanup, as the command line gives them. Thread rule: no state. */
+#ifndef CLI_PARAMETERS_H
+#define CLI_PARAMETERS_H
+
+#include "flows/database_cleanup/policy.h"
+#include "worker/settings.h"
+
+/* Applies --param and the flags of the policy (--retention-period, --states, ...) to @parameters, whose `config` is made an
+ * object. *ret_changed: there was one. Returns 0, ERR_USAGE or ERR_NOMEM. */
+int parameters_apply(const struct settings *settings, json_t *parameters, bool *ret_changed, struct error *err) MUST_CHECK;
+
+/* Are the flags right, whatever the deployment's parameters are? Before the server is asked anything. */
+int parameters_check_flags(const struct settings *settings, struct error *err) MUST_CHECK;
+
+/* policy_read(), with errors that are wrong usage. */
+int parameters_check(const json_t *parameters, struct policy *ret_policy, struct error *err) MUST_CHECK;
+
+#endif

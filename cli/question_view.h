@@ -1,0 +1,17 @@
+/* A run and its question, as `show` prints it and as approve and reject show what they are about. Thread rule: main thread. */
+#ifndef CLI_QUESTION_VIEW_H
+#define CLI_QUESTION_VIEW_H
+
+#include <stdio.h>
+
+#include "cli/cleanup_run.h"
+
+/* Writes who asks, since when, until when, and the whole preview, as Markdown for a terminal. @description may be NULL. */
+int question_view(struct session *session, const struct cleanup_run *run, const char *description, FILE *out,
+                  struct error *err) MUST_CHECK;
+
+/* The same for scripts: a new reference, NULL without memory. */
+json_t *question_view_json(struct session *session, const struct cleanup_run *run, const struct plan *plan,
+                           const char *description);
+
+#endif
