@@ -124,6 +124,7 @@ int flow_note_progress(struct flow_ctx *ctx, int64_t done);
 struct flow_form {
 	const json_t *schema;    /* of the form's fields; borrowed */
 	const char *description; /* Markdown, shown above the form; borrowed */
+	const char *summary;     /* one phrase on what waits, for the state's message and so for alerts; borrowed */
 	int64_t timeout_s;       /* the server fails the run when nobody answers in time */
 };
 

@@ -643,8 +643,10 @@ enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form)
 	                               "response", question_input_key(q, "response", keys[3]));
 	flow_log(ctx, LOG_LEVEL_INFO, "waiting for an approval until %s: open this run and choose Resume",
 	         time_format_human(until, buf));
-	int rc = propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .details = details}, &answer,
-	                 &err);
+	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
+	text_addf(&message, "%s; waiting for an approval until %s", form->summary, time_format_human(until, buf));
+	int rc = propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .message = text_str(&message),
+	                                               .details = details}, &answer, &err);
 	if (rc != 0)
 		return rc == ERR_INVALID ? flow_fail(ctx, &err) : flow_halt(ctx, "nothing was done");
 

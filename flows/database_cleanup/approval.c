@@ -1,5 +1,7 @@
 #include "flows/database_cleanup/approval.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/base/embed.h"
@@ -70,7 +72,10 @@ enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, co
 
 	int64_t timeout_s = flow_job_variable(ctx, TIMEOUT_VARIABLE, TIMEOUT_DEFAULT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S);
 	flow_show(ctx, markdown);
-	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .timeout_s = timeout_s});
+	char summary[80];
+	(void)snprintf(summary, sizeof summary, "%" PRId64 " flow runs would be deleted", plan->total);
+	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .summary = summary,
+	                                         .timeout_s = timeout_s});
 }
 
 static int decide(bool approved, const char *notes, struct decision *ret_decision, struct error *err)

@@ -214,7 +214,8 @@ static void writes_checkpoints(void)
 	LOOK("RUNNING", "")
 #define PAUSING                                                                                             \
 	.method = "POST", .path = SET_STATE,                                                                \
-	.body = "\"pause_timeout\":\"1970-01-01T01:00:00Z\",\"pause_key\":\"3\",\"pause_reschedule\":false," \
+	.body = "\"message\":\"7 things; waiting for an approval until 1970-01-01 01:00:00 UTC\",\"data\":null,\"state_details\":{" \
+	        "\"pause_timeout\":\"1970-01-01T01:00:00Z\",\"pause_key\":\"3\",\"pause_reschedule\":false," \
 	        "\"run_input_keyset\":{\"schema\":\"paused-3-schema\",\"description\":\"paused-3-description\"," \
 	        "\"response\":\"paused-3-response\"}"
 #define REFUSED ANSWER("ABORT", "null", "{\"reason\": \"no\"}")
@@ -239,7 +240,7 @@ static void asks_a_person(void)
 	};
 	static const struct question third = {.number = 3};
 	AUTO_JSON *schema = unit_json("{}");
-	const struct flow_form form = {.schema = schema, .description = "# Text", .timeout_s = 3600};
+	const struct flow_form form = {.schema = schema, .description = "# Text", .summary = "7 things", .timeout_s = 3600};
 
 	EACH(row, rows)
 	{
