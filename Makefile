@@ -27,7 +27,7 @@ LDFLAGS := -pthread $(KIND_$(BUILD)) $(if $(BUILD),,-pie -Wl,-z,relro,-z,now -Wl
 LDLIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
 SOURCES := $(wildcard client/*/*.c flows/*.c flows/*/*.c worker/*.c cli/*.c)
-EMBED_FILES := $(wildcard flows/*/*.json flows/*/*.md worker/*.json)
+EMBED_FILES := $(wildcard flows/*/*.json flows/*/*.md worker/*.json cli/*/*.json)
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
 UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/unit/*/*/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(OUT)/%.o)

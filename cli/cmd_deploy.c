@@ -9,6 +9,7 @@
 #include "client/prefect/deployment.h"
 #include "flows/database_cleanup/database_cleanup.h"
 #include "flows/database_cleanup/policy.h"
+#include "cli/alerts.h"
 #include "cli/commands.h"
 #include "cli/parameters.h"
 #include "worker/pool.h"
@@ -30,7 +31,10 @@
 	"\n"                                                                                               \
 	"The concurrency limit keeps flow runs from being planned at the same time. A paused run gives its\n" \
 	"place back, so two runs that were both approved may delete at the same time: each only what was\n"  \
-	"approved for it.\n"
+	"approved for it.\n" \
+	"\n"                                                                                               \
+	"Alerts are automations of Prefect's own: an approval is waited for, a cleanup failed, none succeeded for\n" \
+	"days. Without a --notify option they stay as they are.\n"
 
 /* Schedules are counted from here, so that a second deploy does not move an interval. */
 #define INTERVAL_ANCHOR "2020-01-01T00:00:00Z"
@@ -164,8 +168,11 @@ static int deploy(const struct settings *settings, struct prefect *prefect, json
 	                           : settings->rrule != NULL    ? settings->rrule
 	                                                        : "none: start it with Quick run, or deploy with --cron");
 	printf("page        %s\n", page != NULL ? page : "");
-	printf("\nNow run a worker: prefect-janitor start --pool %s\n", settings->pool);
+	rc = alerts_deploy(prefect, settings, &deployment, err);
 	deployment_release(&deployment);
+	if (rc != 0)
+		return rc;
+	printf("\nNow run a worker: prefect-janitor start --pool %s\n", settings->pool);
 	return 0;
 }
 

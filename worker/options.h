@@ -23,7 +23,7 @@ enum option_kind {
 };
 
 struct option {
-	const char *flag;        /* "pool" for --pool; NULL: not on the command line (secrets never are), or an argument */
+	const char *flag;        /* "pool" for --pool; NULL: not on the command line (secrets are not, or may also be put elsewhere), or an argument */
 	bool argument;           /* TEXT or CHOICE: what stands on the command line without a flag, as `show RUN` */
 	char letter;             /* 'p' for -p; 0 for none */
 	const char *env;         /* NULL for none */

@@ -124,6 +124,16 @@ const struct option settings_options[] = {
 	 .help = "runs of the deployment at once, more wait; 0: no limit"},
 	{.flag = "paused", .kind = OPTION_SWITCH, .offset = AT(paused), .commands = DEPLOY, .placeholder = "",
 	 .help = "create the schedule switched off"},
+	{.flag = "notify-webhook", .env = "PREFECT_JANITOR_NOTIFY_WEBHOOK", .file_key = "deployment.notify_webhook",
+	 .kind = OPTION_TEXT, .offset = AT(notify_webhook), .secret = true, .commands = DEPLOY, .placeholder = "URL",
+	 .help = "alerts go there; others on this machine see a command line: a token belongs elsewhere"},
+	{.flag = "notify-block", .file_key = "deployment.notify_block", .kind = OPTION_TEXT, .offset = AT(notify_block),
+	 .commands = DEPLOY, .placeholder = "TYPE/NAME", .help = "alerts go to this block of Prefect's, like slack-webhook/ops"},
+	{.flag = "notify-stale-days", .file_key = "deployment.notify_stale_days", .kind = OPTION_INTEGER,
+	 .offset = AT(notify_stale_days), .fallback = "7", .min = 0, .max = 365, .commands = DEPLOY, .placeholder = "N",
+	 .help = "alert when no cleanup has succeeded for so many days; 0: never"},
+	{.flag = "no-notify", .kind = OPTION_SWITCH, .offset = AT(no_notify), .commands = DEPLOY, .placeholder = "",
+	 .help = "remove the alerts"},
 
 	/* AI approval */
 	{.env = "PREFECT_JANITOR_AI_ENABLED", .file_key = "ai.enabled", .kind = OPTION_AUTO, .offset = AT(ai.enabled),
@@ -257,12 +267,20 @@ static int parse_headers(struct settings *settings, struct error *err)
 	return 0;
 }
 
+/* What comes after http:// or https://; "" where there is nothing of a host. */
+static const char *host_of(const char *url)
+{
+	const char *host = strncasecmp(url, "http://", 7) == 0 ? url + 7 : strncasecmp(url, "https://", 8) == 0 ? url + 8 : "";
+
+	return *host == '/' ? "" : host;
+}
+
 static int check_url(struct settings *settings, struct error *err)
 {
 	char *url = settings->api_url;
-	const char *host = strncasecmp(url, "http://", 7) == 0 ? url + 7 : strncasecmp(url, "https://", 8) == 0 ? url + 8 : "";
+	const char *host = host_of(url);
 
-	if (*host == '\0' || *host == '/' || strpbrk(url, " \t\r\n?#") != NULL)
+	if (*host == '\0' || strpbrk(url, " \t\r\n?#") != NULL)
 		return error_set(err, ERR_USAGE, "PREFECT_API_URL: '%.200s' is not an address like http://127.0.0.1:4200/api",
 		                 strchr(url, '@') != NULL ? "(with user)" : url);
 	if (strcspn(host, "@") < strcspn(host, "/"))
@@ -302,6 +320,22 @@ static int parse_ai(struct settings *settings, struct error *err)
 	return rc != 0 ? error_prefix(err, ERR_USAGE, "PREFECT_JANITOR_AI_MIN_RETENTION") : 0;
 }
 
+/* The address is never quoted. */
+static int check_notify(const struct settings *settings, struct error *err)
+{
+	const char *url = settings->notify_webhook;
+	const char *block = settings->notify_block;
+	const char *slash = block != NULL ? strchr(block, '/') : NULL;
+
+	if (url != NULL && block != NULL && !settings->no_notify)
+		return error_set(err, ERR_USAGE, "--notify-webhook and --notify-block: only one of them at a time");
+	if (url != NULL && (*host_of(url) == '\0' || strpbrk(url, " \t\r\n") != NULL))
+		return error_set(err, ERR_USAGE, "--notify-webhook: the value is not an address like https://hooks.example.com/path");
+	if (block != NULL && (slash == NULL || slash == block || slash[1] == '\0' || strchr(slash + 1, '/') != NULL))
+		return error_set(err, ERR_USAGE, "--notify-block: '%.80s' is not TYPE/NAME, like slack-webhook/ops", block);
+	return 0;
+}
+
 static int check_together(const struct settings *settings, struct error *err)
 {
 	int schedules = (settings->cron != NULL) + (settings->interval != NULL) + (settings->rrule != NULL);
@@ -310,7 +344,7 @@ static int check_together(const struct settings *settings, struct error *err)
 		return error_set(err, ERR_USAGE, "--cron, --interval and --rrule: only one of them at a time");
 	if (settings->api_key != NULL && settings->auth_string != NULL)
 		return error_set(err, ERR_USAGE, "PREFECT_API_KEY and PREFECT_API_AUTH_STRING: only one of them at a time");
-	return 0;
+	return check_notify(settings, err);
 }
 
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,

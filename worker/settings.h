@@ -50,6 +50,10 @@ struct settings {
 	json_t *tags;
 	int64_t concurrency_limit;
 	bool paused;
+	char *notify_webhook; /* secret: it may hold a token */
+	char *notify_block;   /* "TYPE/NAME" */
+	int64_t notify_stale_days;
+	bool no_notify;
 
 	struct ai_settings ai;
 

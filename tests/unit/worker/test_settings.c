@@ -210,6 +210,7 @@ static void loads_a_deployment(void)
 	const struct settings_source source = {
 		.command = COMMAND_DEPLOY,
 		.args = {"--name", "d", "--cron=0 2 * * *", "-t", "a", "--tag", "b", "--param", "batch_size=50", "--paused"},
+		.env = {{"PREFECT_JANITOR_NOTIFY_WEBHOOK", "https://hooks.example/x"}},
 		.file = "deployment: { timezone = \"Europe/Berlin\"; params = [\"dry_run=true\"]; concurrency_limit = 0; };"
 		        "worker: { limit = 7; };"};
 	struct settings settings;
@@ -226,6 +227,7 @@ static void loads_a_deployment(void)
 	CHECK_JSON("parameters", settings.params, "[\"batch_size=50\"]");
 	CHECK_INT("limit", settings.concurrency_limit, 0);
 	CHECK("paused", settings.paused && settings.worker_name == NULL);
+	CHECK_STR("alerts", settings.notify_webhook, "https://hooks.example/x");
 	settings_release(&settings);
 
 	const struct settings_source defaults = {.command = COMMAND_DEPLOY};
@@ -235,6 +237,8 @@ static void loads_a_deployment(void)
 	CHECK_STR("defaults", settings.timezone, "UTC");
 	CHECK_INT("defaults", settings.concurrency_limit, 1);
 	CHECK("defaults", !settings.paused && settings.cron == NULL);
+	CHECK("no alerts", settings.notify_webhook == NULL && settings.notify_block == NULL && !settings.no_notify);
+	CHECK_INT("defaults", settings.notify_stale_days, 7);
 	settings_release(&settings);
 }
 

@@ -120,6 +120,14 @@ static const struct {
 	{"a schedule by flag and one by file", {.command = COMMAND_DEPLOY, .args = {"--cron", "x"},
 	                                        .file = "deployment: { interval = \"P1D\"; };"},
 	 "only one of them at a time"},
+	{"two places for alerts", {.command = COMMAND_DEPLOY, .args = {"--notify-block", "webhook/x"},
+	                           .env = {{"PREFECT_JANITOR_NOTIFY_WEBHOOK", "http://x/"}}},
+	 "--notify-webhook and --notify-block: only one of them at a time"},
+	{"a block without a type", {.command = COMMAND_DEPLOY, .args = {"--notify-block", "ops"}}, "'ops' is not TYPE/NAME"},
+	{"a block without a name", {.command = COMMAND_DEPLOY, .args = {"--notify-block", "webhook/"}}, "'webhook/' is not TYPE/NAME"},
+	{"a block of three parts", {.command = COMMAND_DEPLOY, .args = {"--notify-block=a/b/c"}}, "'a/b/c' is not TYPE/NAME"},
+	{"alerts after no time", {.command = COMMAND_DEPLOY, .args = {"--notify-stale-days", "-1"}},
+	 "--notify-stale-days: '-1' is not a whole number from 0 to 365"},
 	{"two ways to sign in", {.env = {{"PREFECT_API_KEY", "a"}, {"PREFECT_API_AUTH_STRING", "b:c"}}},
 	 "PREFECT_API_KEY and PREFECT_API_AUTH_STRING: only one of them at a time"},
 };
@@ -154,6 +162,12 @@ static const struct {
 } secrets[] = {
 	{"a key on the command line", {.args = {"--api-key=topsecret"}}, "there is no option '--api-key' here"},
 	{"a key after its flag", {.args = {"--api-key", "topsecret"}}, "there is no option '--api-key' here"},
+	{"a webhook that is none", {.command = COMMAND_DEPLOY, .args = {"--notify-webhook", "hooks.example/topsecret"}},
+	 "--notify-webhook: the value is not an address like"},
+	{"without a host", {.command = COMMAND_DEPLOY, .env = {{"PREFECT_JANITOR_NOTIFY_WEBHOOK", "https:///topsecret"}}},
+	 "the value is not an address like"},
+	{"of two words", {.command = COMMAND_DEPLOY, .file = "deployment: { notify_webhook = \"http://x/ topsecret\"; };"},
+	 "the value is not an address like"},
 	{"two secrets", {.env = {{"PREFECT_API_KEY", "topsecret"}, {"PREFECT_API_AUTH_STRING", "a:topsecret"}}}, "only one of them"},
 	{"headers that are no JSON", {.env = {{"PREFECT_CLIENT_CUSTOM_HEADERS", "X: topsecret"}}}, "not a JSON object"},
 	{"headers that are cut off", {.env = {{"PREFECT_CLIENT_CUSTOM_HEADERS", "{\"X\": \"topsecret"}}}, "not a JSON object"},
@@ -176,7 +190,7 @@ static void tells_no_secret(void)
 		check_refused(row->name, &row->source, row->text);
 }
 
-/* Every option that is a secret stays off the command line, and every option has what its errors and help need. */
+/* Every option that is a secret has a place off the command line, and every option has what its errors and help need. */
 static void keeps_its_table_in_order(void)
 {
 	for (size_t i = 0; i < settings_option_count; i++) {
@@ -184,7 +198,7 @@ static void keeps_its_table_in_order(void)
 		const char *name = row->flag != NULL ? row->flag : row->env != NULL ? row->env : row->placeholder;
 
 		CHECK(name, (row->flag != NULL || row->env != NULL) != row->argument);
-		CHECK(name, !row->secret || row->flag == NULL);
+		CHECK(name, !row->secret || row->flag == NULL || row->env != NULL);
 		CHECK(name, row->commands != 0 && row->help != NULL && row->placeholder != NULL);
 		CHECK(name, (row->kind != OPTION_INTEGER && row->kind != OPTION_SECONDS && row->kind != OPTION_NUMBER) ||
 		      (row->max > row->min && (row->fallback != NULL || row->min > 0)));

@@ -1,0 +1,15 @@
+/* Alerts: Prefect's own automations, made by `deploy --notify-webhook` or `--notify-block`, tell people that a cleanup of this
+ * deployment waits for an approval, that one failed, and that none succeeded for days. What each one says and when is
+ * in cli/alerts/NAME.json. Thread rule: main thread only. */
+#ifndef CLI_ALERTS_H
+#define CLI_ALERTS_H
+
+#include "client/prefect/deployment.h"
+#include "worker/settings.h"
+
+/* Makes the server's alerts for @deployment what the settings say, and prints a line for each; does nothing where they say
+ * nothing of alerts. Safe to repeat. ERR_USAGE: the block does not exist or does not notify. */
+int alerts_deploy(struct prefect *prefect, const struct settings *settings, const struct deployment *deployment,
+                  struct error *err) MUST_CHECK;
+
+#endif
