@@ -7,7 +7,15 @@
 #include "client/prefect/prefect.h"
 #include "worker/settings.h"
 
-enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	/* how a run ended that was followed, besides EXIT_DONE and EXIT_FAILED: */
+	EXIT_REJECTED = 3,
+	EXIT_CANCELLED = 4,
+	EXIT_EXPIRED = 5, /* nobody decided in time */
+};
 
 struct command {
 	const char *name;

@@ -7,6 +7,7 @@ static const struct json_field artifact_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct artifact, id), true, NULL},
 	{"flow_run_id", JSON_KIND_UUID, offsetof(struct artifact, flow_run_id), false, NULL},
 	{"task_run_id", JSON_KIND_UUID, offsetof(struct artifact, task_run_id), false, NULL},
+	{"description", JSON_KIND_TEXT, offsetof(struct artifact, description), false, NULL},
 	{"data", JSON_KIND_ANY, offsetof(struct artifact, data), false, NULL},
 };
 #define ARTIFACT_FIELDS artifact_fields, sizeof artifact_fields / sizeof artifact_fields[0]
@@ -25,7 +26,7 @@ int artifact_create(struct prefect *prefect, const struct artifact_text *text, c
 	if (rc != 0)
 		return error_prefix(err, rc, "the artifact '%s'", text->key != NULL ? text->key : text->type);
 	memcpy(ret_id, made.id, UUID_SIZE);
-	json_decref(made.data);
+	json_release(ARTIFACT_FIELDS, &made);
 	return 0;
 }
 

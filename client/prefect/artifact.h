@@ -23,6 +23,7 @@ struct artifact {
 	char id[UUID_SIZE];
 	char flow_run_id[UUID_SIZE]; /* "" where it belongs to none, as below */
 	char task_run_id[UUID_SIZE];
+	char *description;           /* owned; may be NULL */
 	json_t *data;                /* owned; may be NULL */
 };
 
