@@ -183,17 +183,16 @@ void doctor_check_pool(struct doctor *doctor, struct finding *finding)
 
 void doctor_check_queue(struct doctor *doctor, struct finding *finding)
 {
-	const char *id = json_string_value(json_object_get(doctor->deployment, "work_queue_id"));
+	const char *pool = json_string_value(json_object_get(doctor->deployment, "work_pool_name"));
 	const char *name = json_string_value(json_object_get(doctor->deployment, "work_queue_name"));
-	char uuid[UUID_SIZE];
 	bool paused = false;
 	struct error err;
 
-	if (id == NULL || name == NULL || !uuid_parse_text(id, uuid)) {
+	if (pool == NULL || name == NULL) {
 		finding_set(finding, FINDING_WARN, NULL, "the deployment has none");
 		return;
 	}
-	if (work_queue_is_paused(doctor->prefect, uuid, &paused, &err) != 0)
+	if (work_pool_queue_is_paused(doctor->prefect, pool, name, &paused, &err) != 0)
 		finding_set(finding, FINDING_FAIL, NULL, "'%.200s': %s", name, err.text);
 	else if (paused)
 		finding_set(finding, FINDING_WARN, "switch it on at the work pool's page", "'%.200s' is paused: no run starts", name);

@@ -124,18 +124,35 @@ int work_pool_online_workers(struct prefect *prefect, const char *name, json_t *
 	return 0;
 }
 
+static int read_is_paused(const json_t *queue, bool *ret_paused, struct error *err)
+{
+	const json_t *paused = json_object_get(queue, "is_paused");
+
+	if (!json_is_boolean(paused))
+		return error_set(err, ERR_DECODE, "GET a work queue: the answer does not say whether it is paused");
+	*ret_paused = json_is_true(paused);
+	return 0;
+}
+
 int work_queue_is_paused(struct prefect *prefect, const char *id, bool *ret_paused, struct error *err)
 {
 	AUTO_JSON *answer = NULL;
 
 	int rc = prefect_get(prefect, &answer, err, "/work_queues/%s", id);
-	if (rc != 0)
-		return rc;
-	const json_t *paused = json_object_get(answer, "is_paused");
-	if (!json_is_boolean(paused))
-		return error_set(err, ERR_DECODE, "GET /work_queues/{id}: the answer does not say whether it is paused");
-	*ret_paused = json_is_true(paused);
-	return 0;
+	return rc != 0 ? rc : read_is_paused(answer, ret_paused, err);
+}
+
+int work_pool_queue_is_paused(struct prefect *prefect, const char *pool, const char *queue, bool *ret_paused,
+                              struct error *err)
+{
+	AUTO_FREE char *in_pool = http_escape(pool);
+	AUTO_FREE char *escaped = http_escape(queue);
+	AUTO_JSON *answer = NULL;
+
+	if (in_pool == NULL || escaped == NULL)
+		return error_nomem(err);
+	int rc = prefect_get(prefect, &answer, err, "/work_pools/%s/queues/%s", in_pool, escaped);
+	return rc != 0 ? rc : read_is_paused(answer, ret_paused, err);
 }
 
 int work_pool_scheduled_runs(struct prefect *prefect, const char *name, const json_t *queues, time_us before,

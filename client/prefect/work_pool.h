@@ -41,6 +41,9 @@ int work_pool_online_workers(struct prefect *prefect, const char *name, json_t *
 
 /* GET /work_queues/{id}. ERR_NOT_FOUND where it was deleted. */
 int work_queue_is_paused(struct prefect *prefect, const char *id, bool *ret_paused, struct error *err) MUST_CHECK;
+/* The same by its name, since a deployment of 3.4 does not tell the id: GET /work_pools/{name}/queues/{queue}. */
+int work_pool_queue_is_paused(struct prefect *prefect, const char *pool, const char *queue, bool *ret_paused,
+                              struct error *err) MUST_CHECK;
 
 /* POST /work_pools/{name}/get_scheduled_flow_runs: runs that are due before @before, of the named queues
  * (a borrowed array of strings; empty: all), a page of the server's at most. Release with flow_runs_release(). */

@@ -35,7 +35,7 @@ static const struct {
 	          "\"msg\": \"too many\", \"ctx\": {\"le\": 50}}]}"}},
 	{"/admin/settings", {.body = "{\"server\": {\"database\": {\"connection_url\": null, \"driver\": null}}}"}},
 	{"/flow_runs/filter", {.body = "[]"}},
-	{"/work_queues/", {.body = "{\"is_paused\": false}"}},
+	{"/work_pools/p/queues/", {.body = "{\"is_paused\": false}"}},
 };
 
 /* A deployment as deploy makes it; @change replaces members. The caller frees it. */
@@ -213,7 +213,7 @@ static const struct {
 	 {.no_pool = NULL}, "work-pool", FINDING_FAIL, "has type 'process'"},
 	{"paused pool", {"/work_pools/p", {.body = "{\"id\": \"" ID_C "\", \"name\": \"p\", \"type\": \"janitor\", \"is_paused\": true}"}},
 	 {.no_pool = NULL}, "work-pool", FINDING_WARN, "paused"},
-	{"paused queue", {"/work_queues/", {.body = "{\"is_paused\": true}"}}, {.no_pool = NULL}, "work-queue", FINDING_WARN, "paused"},
+	{"paused queue", {"/work_pools/p/queues/", {.body = "{\"is_paused\": true}"}}, {.no_pool = NULL}, "work-queue", FINDING_WARN, "paused"},
 	{"a worker", {NULL, {0}}, {.no_pool = NULL}, "worker", FINDING_OK, "1 online; 'janitor-b'"},
 	{"no worker", {"/work_pools/p/workers", {.body = "[]"}}, {.no_pool = NULL}, "worker", FINDING_FAIL, "never had one"},
 	{"a worker that is gone",
