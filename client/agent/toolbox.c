@@ -116,6 +116,8 @@ int toolbox_open(const struct toolbox_settings *settings, struct toolbox **ret_b
 	int rc = mcp_open(&box->mcp_settings, &box->mcp, err);
 	if (rc == 0)
 		rc = choose_tools(box, err);
+	if (rc == ERR_BUSY) /* silent before it was asked for anything of Prefect's: that is no outage which passes */
+		rc = error_prefix(err, ERR_TRANSPORT, "the agent has no tools");
 	if (rc == 0)
 		rc = check_identity(box, err);
 	if (rc != 0) {
