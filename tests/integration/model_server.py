@@ -40,6 +40,17 @@ class Call:
     def json(self):
         return json.dumps(self.arguments) if self.raw is None else self.raw
 
+    def json_again(self):
+        """As it has to come back: servers that read it would refuse what is no JSON object."""
+        def refuse(*_):
+            raise ValueError
+
+        try:
+            pairs = json.loads(self.json(), object_pairs_hook=lambda pairs: pairs, parse_constant=refuse)
+            return self.json() if len(dict(pairs)) == len(pairs) else "{}"
+        except ValueError:
+            return "{}"
+
 
 @dataclass
 class Turn:
@@ -82,6 +93,14 @@ class Huge:
 class Again:
     """This step for every further request."""
 
+    step: object
+
+
+@dataclass
+class Meanwhile:
+    """Does something before it answers with this step."""
+
+    action: object
     step: object
 
 
@@ -220,7 +239,7 @@ class OpenAi:
         message = {"role": "assistant", "content": turn.text or None}
         if turn.calls:
             message["tool_calls"] = [{"id": one.id, "type": "function",
-                                      "function": {"name": one.name, "arguments": one.json()}} for one in turn.calls]
+                                      "function": {"name": one.name, "arguments": one.json_again()}} for one in turn.calls]
         return message if turn.text or turn.calls else None
 
     @staticmethod
@@ -239,7 +258,10 @@ class OpenAi:
     @classmethod
     def answer(cls, turn, number):
         stop = turn.stop or ("tool_use" if turn.calls else "end_turn")
-        choice = {"index": 0, "finish_reason": cls.STOPS[stop], "message": cls.said(turn) or {"role": "assistant", "content": ""}}
+        message = cls.said(turn) or {"role": "assistant", "content": ""}
+        for one, call in zip(turn.calls, message.get("tool_calls", [])):
+            call["function"]["arguments"] = one.json()
+        choice = {"index": 0, "finish_reason": cls.STOPS[stop], "message": message}
         return json.dumps({"id": f"chatcmpl-{number}", "object": "chat.completion", "created": 1, "model": MODEL,
                            "choices": [choice], "usage": {"prompt_tokens": USAGE[0], "completion_tokens": USAGE[1],
                                                           "total_tokens": sum(USAGE)}})
@@ -293,9 +315,12 @@ class ModelServer:
                    OPENAI: {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{self.url}/v1"}}[dialect]
         return address | {"PREFECT_JANITOR_AI_PROVIDER": dialect, "PREFECT_JANITOR_AI_MODEL": MODEL}
 
-    def play(self, *steps):
-        """A new script, one step for each request; whatever was going on is over."""
+    def play(self, *steps, keep_counting=False):
+        """A new script, one step for each request; whatever was going on is over, or only the steps are new."""
         with self.lock:
+            if keep_counting:
+                self.steps = list(steps)
+                return
             self.released = getattr(self, "released", threading.Event())
             self.released.set()  # who still hangs may go
             self.released = threading.Event()
@@ -333,6 +358,9 @@ class ModelServer:
                 step = step.step
             else:
                 self.steps.pop(0)
+            if isinstance(step, Meanwhile):
+                step.action()
+                step = step.step
             return step, self._answer(DIALECTS[dialect], step)
 
     def _answer(self, dialect, step):
@@ -395,9 +423,13 @@ class ModelServer:
         if self.turn is None:
             require(messages == self.last, "after an error the request changed")
             return
+        said = kind.said(self.turn)
+        if not said and len(messages) == len(self.last):  # two messages of the user's in a row are one
+            more = len(self.last[-1]["content"])
+            messages = [*messages[:-1], *({"role": "user", "content": part} for part in
+                                          (messages[-1]["content"][:more], messages[-1]["content"][more:]))]
         before = len(self.last)
         require(messages[:before] == self.last, "what was said before has changed")
-        said = kind.said(self.turn)
         if said:
             require(messages[before] == said, f"the model's turn came back as {messages[before]}, not {said}")
             before += 1

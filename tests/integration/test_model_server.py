@@ -25,12 +25,12 @@ def request(dialect, *messages):
         tools = [{"name": name, "description": text, "input_schema": schema} for name, (text, schema) in TOOLS.items()]
         return "/v1/messages", {"x-api-key": KEY, "anthropic-version": "2023-06-01"}, {
             "model": MODEL, "max_tokens": 4096, "stream": False, "system": SYSTEM, "tool_choice": {"type": "any"},
-            "tools": tools, "messages": list(messages)}
+            "tools": tools, "messages": copy.deepcopy(list(messages))}
     tools = [{"type": "function", "function": {"name": name, "description": text, "parameters": schema}}
              for name, (text, schema) in TOOLS.items()]
     return "/v1/chat/completions", {"authorization": f"Bearer {KEY}"}, {
         "model": MODEL, "stream": False, "tool_choice": "required", "tools": tools,
-        "messages": [{"role": "system", "content": SYSTEM}, *messages]}
+        "messages": [{"role": "system", "content": SYSTEM}, *copy.deepcopy(messages)]}
 
 
 def post(model, path, headers, body, timeout=10):
