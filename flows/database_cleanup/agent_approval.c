@@ -12,6 +12,7 @@
 
 /* The MCP server says that Prefect does not answer, while it answers this worker. */
 #define UNREACHABLE_MAX 3
+#define APPROVAL_STEP "approval"
 /* What is stored does not change: what cannot be understood is read so often before it counts. */
 #define READS_MAX 4
 #define READ_AGAIN_MS 500
@@ -107,12 +108,18 @@ static json_t *encode_starts(const struct plan *plan, json_int_t starts)
 	return json_pack("{s:s, s:I}", "plan", plan->digest, "starts", starts);
 }
 
+/* For whoever wants to know why; without it everything goes on all the same. */
 static void show_transcript(struct flow_ctx *ctx, const json_t *transcript)
 {
 	AUTO_FREE char *markdown = transcript_markdown(transcript);
+	AUTO_JSON *data = markdown != NULL ? json_string(markdown) : NULL;
 
-	if (markdown != NULL)
-		flow_show(ctx, markdown);
+	if (data != NULL && flow_artifact(ctx, &(struct flow_artifact){.step = APPROVAL_STEP, .type = "markdown",
+	                                                               .key = AGENT_TRANSCRIPT_KEY,
+	                                                               .description = "What the AI agent did", .data = data}))
+		flow_log(ctx, LOG_LEVEL_INFO, "what the AI agent did is in the artifact '" AGENT_TRANSCRIPT_KEY "' of this run");
+	else
+		flow_log(ctx, LOG_LEVEL_WARNING, "what the AI agent did cannot be stored as an artifact, going on without");
 }
 
 static int make_setup(struct flow_ctx *ctx, const struct flow_ai *ai, const struct plan *plan, struct agent_setup *ret_setup,
@@ -194,32 +201,71 @@ static void uncount_start(struct flow_ctx *ctx, const struct plan *plan, json_in
 		flow_log(ctx, LOG_LEVEL_DEBUG, "the start of the investigation stays counted: %s", err.text);
 }
 
+static int store_verdict(struct flow_ctx *ctx, const struct plan *plan, const struct agent_verdict *verdict,
+                         struct error *err)
+{
+	AUTO_JSON *json = agent_verdict_encode(verdict, plan);
+
+	return write_checkpoint(ctx, AGENT_DECISION_KEY, json, err);
+}
+
+/* What the agent came to is stored before anything else is done; it is shown also where it broke. */
+static int conclude(struct flow_ctx *ctx, const struct plan *plan, struct agent_setup *setup,
+                    struct agent_verdict *ret_verdict, struct error *err)
+{
+	struct agent_result result = {0};
+	struct agent_verdict verdict = {0};
+
+	int rc = run_agent(ctx, setup, &result, err);
+	if (rc == 0)
+		rc = take_result(ctx, setup, &result, &verdict, err);
+	if (rc == 0)
+		rc = store_verdict(ctx, plan, &verdict, err);
+	/* A verdict is kept, whatever happened meanwhile. Without one: was the worker asked to stop, or the run cancelled? */
+	else if (rc == ERR_STOPPED ? !flow_retry(ctx, err) : !flow_may_go_on(ctx))
+		rc = error_set(err, ERR_STOPPED, "stopped");
+	if (rc == 0 || !flow_halted(ctx))
+		show_transcript(ctx, result.transcript);
+	agent_result_release(&result);
+	if (rc == 0)
+		*ret_verdict = verdict;
+	else
+		agent_verdict_release(&verdict);
+	return rc;
+}
+
 /* Counts the start, asks, and stores what comes of it. */
 static int investigate(struct flow_ctx *ctx, const struct flow_ai *ai, const struct plan *plan, json_int_t starts,
                        struct agent_verdict *ret_verdict, struct error *err)
 {
 	struct agent_setup setup;
-	struct agent_result result = {0};
 
 	int rc = make_setup(ctx, ai, plan, &setup, err);
 	if (rc != 0)
 		return rc;
+	flow_step_begin(ctx, APPROVAL_STEP, NULL);
 	AUTO_JSON *started = encode_starts(plan, starts + 1);
 	rc = write_checkpoint(ctx, AGENT_STARTS_KEY, started, err);
 	if (rc == 0) {
-		rc = run_agent(ctx, &setup, &result, err);
-		/* A verdict is kept, whatever happened meanwhile. Without one: was the worker asked to stop, or the run cancelled? */
-		if (rc == ERR_STOPPED ? !flow_retry(ctx, err) : rc != 0 && !flow_may_go_on(ctx))
-			rc = error_set(err, ERR_STOPPED, "stopped");
+		rc = conclude(ctx, plan, &setup, ret_verdict, err);
 		if (rc != 0 && flow_halted(ctx))
 			uncount_start(ctx, plan, starts);
-		else
-			show_transcript(ctx, result.transcript);
 	}
-	if (rc == 0)
-		rc = take_result(ctx, &setup, &result, ret_verdict, err);
-	agent_result_release(&result);
 	agent_setup_release(&setup);
+	return rc;
+}
+
+/* There is none, and nobody is asked any more. */
+static int give_up(struct flow_ctx *ctx, const struct plan *plan, struct agent_verdict *ret_verdict, struct error *err)
+{
+	int rc = agent_verdict_unsure("the investigation was started three times, and its worker died each time", "",
+	                              prefect_now(flow_api(ctx)), ret_verdict, err);
+
+	if (rc != 0)
+		return rc;
+	rc = store_verdict(ctx, plan, ret_verdict, err);
+	if (rc != 0)
+		agent_verdict_release(ret_verdict);
 	return rc;
 }
 
@@ -238,17 +284,8 @@ static int find_verdict(struct flow_ctx *ctx, const struct flow_ai *ai, const st
 	rc = read_starts(ctx, plan, &starts, err);
 	if (rc != 0)
 		return rc;
-	rc = starts >= AGENT_STARTS_MAX
-	             ? agent_verdict_unsure("the investigation was started three times, and its worker died each time", "",
-	                                    prefect_now(flow_api(ctx)), ret_verdict, err)
-	             : investigate(ctx, ai, plan, starts, ret_verdict, err);
-	if (rc != 0)
-		return rc;
-	AUTO_JSON *json = agent_verdict_encode(ret_verdict, plan);
-	rc = write_checkpoint(ctx, AGENT_DECISION_KEY, json, err);
-	if (rc != 0)
-		agent_verdict_release(ret_verdict);
-	return rc;
+	return starts >= AGENT_STARTS_MAX ? give_up(ctx, plan, ret_verdict, err)
+	                                  : investigate(ctx, ai, plan, starts, ret_verdict, err);
 }
 
 static void log_verdict(struct flow_ctx *ctx, const struct agent_verdict *verdict, const json_t *advice)

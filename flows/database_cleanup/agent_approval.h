@@ -11,6 +11,9 @@
 #include "flows/database_cleanup/plan.h"
 #include "flows/flow.h"
 
+/* Of the artifact that holds the transcript, Markdown. */
+#define AGENT_TRANSCRIPT_KEY "cleanup-ai-transcript"
+
 #define AGENT_STARTS_KEY "cleanup-investigation"
 #define AGENT_STARTS_MAX 3
 

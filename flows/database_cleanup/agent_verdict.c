@@ -193,6 +193,6 @@ void agent_advice_markdown(const json_t *advice, struct text *markdown)
 	if (model != NULL && *model != '\0') {
 		text_addf(markdown, "\nModel: ");
 		text_add_markdown(markdown, model, strlen(model), 100);
-		text_addf(markdown, "; what it did is in the run's log\n");
+		text_addf(markdown, "; what it did is in the artifact cleanup-ai-transcript of this run\n");
 	}
 }
