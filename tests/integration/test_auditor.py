@@ -11,6 +11,8 @@ from harness import PROJECT
 sys.path.insert(0, str(PROJECT / "tests/torture"))
 from auditor import Auditor  # noqa: E402
 
+pytestmark = pytest.mark.tools
+
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RESULT = {"status": "completed", "deleted": 3, "failed": 0, "matched": 3, "remaining": 0, "gone": 0}
 ANSWERED = {"run_input_keyset": {"response": "paused-1-response"}}

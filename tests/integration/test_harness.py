@@ -5,7 +5,7 @@ import uuid
 import pytest
 from harness import unique, wait_until
 
-pytestmark = [pytest.mark.versions, pytest.mark.databases]
+pytestmark = [pytest.mark.tools, pytest.mark.versions, pytest.mark.databases]
 
 
 def test_history_is_what_the_spec_asks_for(api, db, history):

@@ -10,6 +10,8 @@ import proxy as faults
 import pytest
 from proxy import Proxy
 
+pytestmark = pytest.mark.tools
+
 ANSWER = b'{"answer": "%s"}' % (b"x" * 1000)
 
 
