@@ -12,7 +12,7 @@
 	"Usage: prefect-janitor doctor [--pool NAME] [--deployment NAME] [OPTIONS]\n"
 
 #define OUTRO                                                                                         \
-	"Without --pool it is the one of the deployment.\n"                                             \
+	"Without --pool it is the one of the deployment; without --deployment, the only one there is.\n" \
 	"Exit codes: 0 no line says fail (warn may), 1 one does, 2 wrong usage or configuration.\n"
 
 static json_t *findings_json(const struct doctor *doctor)

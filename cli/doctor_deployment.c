@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cli/doctor.h"
+#include "cli/target.h"
 #include "client/base/text.h"
-#include "client/prefect/deployment.h"
 #include "flows/database_cleanup/database_cleanup.h"
 #include "flows/database_cleanup/policy.h"
 #include "worker/pool.h"
@@ -21,26 +21,31 @@ static const char *with_pool(const struct doctor *doctor, const char *command, c
 	return next;
 }
 
-/* GET /deployments/name/{flow}/{name}. */
-void doctor_check_deployment(struct doctor *doctor, struct finding *finding)
+/* The same deployment that the other commands are about. */
+static bool find_deployment(struct doctor *doctor, struct finding *finding)
 {
-	const struct settings *settings = doctor->settings;
-	const char *name = settings->deployment != NULL ? settings->deployment : DEFAULT_DEPLOYMENT;
+	struct session session = {.settings = doctor->settings, .prefect = doctor->prefect, .clock = doctor->clock};
 	char next[300];
 	struct error err;
 
-	if (strncmp(name, DATABASE_CLEANUP_FLOW "/", sizeof DATABASE_CLEANUP_FLOW) == 0) /* as Prefect writes it */
-		name += sizeof DATABASE_CLEANUP_FLOW;
-	doctor->pool_name = settings->pool;
-	int rc = deployment_find(doctor->prefect, DATABASE_CLEANUP_FLOW, name, &doctor->deployment, &err);
-	if (rc != 0) {
-		if (rc == ERR_NOT_FOUND)
-			finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "there is no deployment '%s' of flow "
-			            DATABASE_CLEANUP_FLOW, name);
-		else
-			finding_set(finding, FINDING_FAIL, NULL, "%s", err.text);
+	int rc = target_find(&session, &doctor->deployment, &err);
+	if (rc != 0)
+		finding_set(finding, FINDING_FAIL, rc == ERR_USAGE ? "name another one by --deployment, or make it by prefect-janitor deploy"
+		                                                   : NULL, "%s", err.text);
+	else if (doctor->deployment == NULL)
+		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "there is no deployment of flow " DATABASE_CLEANUP_FLOW);
+	return doctor->deployment != NULL;
+}
+
+void doctor_check_deployment(struct doctor *doctor, struct finding *finding)
+{
+	char next[300];
+
+	doctor->pool_name = doctor->settings->pool;
+	if (!find_deployment(doctor, finding))
 		return;
-	}
+	const char *name = json_string_value(json_object_get(doctor->deployment, "name"));
+	name = name != NULL ? name : "?";
 	const char *pool = json_string_value(json_object_get(doctor->deployment, "work_pool_name"));
 	if (doctor->pool_name == NULL)
 		doctor->pool_name = pool;

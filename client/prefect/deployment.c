@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "client/base/text.h"
-
 static const struct json_field flow_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct flow, id), true, NULL},
 	{"name", JSON_KIND_TEXT, offsetof(struct flow, name), true, NULL},
@@ -79,23 +77,6 @@ int deployment_read(struct prefect *prefect, const char *id, struct deployment *
 
 	int rc = prefect_get(prefect, &answer, err, "/deployments/%s", id);
 	return rc != 0 ? rc : json_decode(answer, DEPLOYMENT_FIELDS, ret_deployment, sizeof *ret_deployment, err);
-}
-
-int deployment_find(struct prefect *prefect, const char *flow, const char *name, json_t **ret_deployment,
-                    struct error *err)
-{
-	AUTO_FREE char *in_flow = http_escape(flow);
-	AUTO_FREE char *escaped = http_escape(name);
-	AUTO_JSON *answer = NULL;
-
-	if (in_flow == NULL || escaped == NULL)
-		return error_nomem(err);
-	int rc = prefect_get(prefect, &answer, err, "/deployments/name/%s/%s", in_flow, escaped);
-	if (rc == 0 && !json_is_object(answer))
-		rc = error_set(err, ERR_DECODE, "GET /deployments/name/{flow}/{name}: the answer is not an object");
-	if (rc == 0)
-		*ret_deployment = json_incref(answer);
-	return rc;
 }
 
 int deployment_filter(struct prefect *prefect, json_t *body, json_t **ret_deployments, struct error *err)

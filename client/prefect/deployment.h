@@ -36,10 +36,6 @@ void flows_release(struct flow *flows, size_t count);
 int deployment_read(struct prefect *prefect, const char *id, struct deployment *ret_deployment,
                     struct error *err) MUST_CHECK;
 
-/* GET /deployments/name/{flow}/{name}: all that the server says of it, as an object (a new reference). */
-int deployment_find(struct prefect *prefect, const char *flow, const char *name, json_t **ret_deployment,
-                    struct error *err) MUST_CHECK;
-
 /* POST /deployments/filter: one page of the deployments that match @body (of filters; taken), as the server describes them:
  * an array of objects, a new reference. */
 int deployment_filter(struct prefect *prefect, json_t *body, json_t **ret_deployments, struct error *err) MUST_CHECK;

@@ -91,7 +91,7 @@ def test_lines_for_people(cli, healthy):
     assert lines[-1] == f"{len(NAMES) - NO_BULK_DELETE} ok, {int(NO_BULK_DELETE)} warn, 0 fail"
     done = cli("doctor", "--deployment", unique("no"), "--pool", healthy.pool)
     assert done.returncode == 1
-    assert "-> prefect-janitor deploy" in done.stdout and "not looked at" in done.stdout.splitlines()[-1]
+    assert "-> " in done.stdout and "prefect-janitor deploy" in done.stdout and "not looked at" in done.stdout.splitlines()[-1]
 
 
 def test_nothing_is_changed(doctor, healthy, db, old, proxy):
@@ -116,7 +116,7 @@ def test_the_address(doctor, healthy, server):
 
 def test_no_deployment(doctor, healthy, cli):
     found = Findings(cli("doctor", "--output", "json", "--deployment", unique("no"), "--pool", healthy.pool))
-    found.assert_only("fail", "deployment", f"prefect-janitor deploy --pool {healthy.pool}")
+    found.assert_only("fail", "deployment", "prefect-janitor deploy")
     assert found.of("skip") == ["schema", "parameters", "schedule", "work-queue"]
 
 

@@ -49,7 +49,8 @@ static char *deployment_body(const char *change)
 	AUTO_JSON *changes = unit_json(change);
 
 	(void)json_object_update(json, changes);
-	return json_dumps(json, 0);
+	AUTO_JSON *list = json_pack("[O]", json);
+	return json_dumps(list, 0);
 }
 
 static bool begins(const char *text, const char *start)
@@ -78,7 +79,7 @@ static struct http_reply answer(void *arg, const struct http_seen *seen)
 	for (size_t i = 0; i < COUNT_OF(usual); i++)
 		if (begins(seen->path, usual[i].path))
 			return usual[i].reply;
-	if (begins(seen->path, "/deployments/name/database-cleanup/"))
+	if (begins(seen->path, "/deployments/filter"))
 		return (struct http_reply){.owned = deployment_body("{}")};
 	if (begins(seen->path, "/work_pools/p/workers/filter"))
 		return (struct http_reply){
@@ -173,10 +174,13 @@ static const struct {
 	 "database", FINDING_OK, "does not tell"},
 	{"no settings", {"/admin/settings", {.status = 404}}, {.no_pool = NULL}, "database", FINDING_OK, "does not tell"},
 	/* the deployment */
-	{"none", {"/deployments/", {.status = 404, .body = "{\"detail\": \"Deployment not found\"}"}}, {.no_pool = NULL}, "deployment",
-	 FINDING_FAIL, "there is no deployment"},
-	{"nor its schema", {"/deployments/", {.status = 404, .body = "{\"detail\": \"Deployment not found\"}"}}, {.no_pool = NULL},
-	 "schema", FINDING_SKIP, "without the deployment"},
+	{"none", {"/deployments/", {.status = 200, .body = "[]"}}, {.no_pool = NULL}, "deployment", FINDING_FAIL,
+	 "there is no deployment"},
+	{"none of that name", {"/deployments/", {.status = 200, .body = "[]"}}, {.args = {"--deployment", "x"}}, "deployment",
+	 FINDING_FAIL, "no deployment 'x'"},
+	{"several", {"/deployments/", {.status = 200, .body = "[{\"name\": \"a\"}, {\"name\": \"b\"}]"}}, {.no_pool = NULL},
+	 "deployment", FINDING_FAIL, "several: a, b"},
+	{"nor its schema", {"/deployments/", {.status = 200, .body = "[]"}}, {.no_pool = NULL}, "schema", FINDING_SKIP, "without the deployment"},
 	{"without a pool", {"/deployments/", {.body = "{\"work_pool_name\": null}"}}, {.no_pool = NULL}, "deployment", FINDING_FAIL,
 	 "has no work pool"},
 	{"in another pool", {"/deployments/", {.body = "{\"work_pool_name\": \"q\"}"}}, {.args = {"--pool", "p"}}, "deployment",
