@@ -1,0 +1,59 @@
+"""The whole story as a person lives it in Prefect's UI: tests/browser/cleanup.mjs presses the buttons."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from harness import PROJECT, environment, from_now
+from janitor import Janitor
+
+pytestmark = pytest.mark.browser
+FOLDER = PROJECT / "build/browser"
+TIMEOUT = 300
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Runs the script; what it saw. Its pictures are in build/browser, failed.png after a failure."""
+
+    def run(**wanted):
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(parents=True)
+        (tmp_path / "profile").mkdir()
+        wanted |= {"folder": str(FOLDER), "profile": str(tmp_path / "profile")}
+        done = subprocess.run(["node", PROJECT / "tests/browser/cleanup.mjs"], input=json.dumps(wanted), text=True,
+                              capture_output=True, timeout=TIMEOUT, env=environment(HOME=tmp_path))
+        assert done.returncode == 0, f"{done.stderr}\nseen: {done.stdout}\nsee {FOLDER}/failed.png"
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_a_cleanup_by_hand(server, api, db, cli, worker, history, browse):
+    start = from_now(days=-1000)
+    runs = {"count": 7, "state_type": "FAILED", "state_name": "TimedOut", "start_time": start, "end_time": start}
+    [old, kept] = history({"flow": "etl **daily**"} | runs,
+                          {"flow": "recent"} | runs | {"start_time": from_now(days=-300), "end_time": from_now(days=-300)})
+    janitor = Janitor(api, db, cli, "--param", "states_to_clean=[\"TimedOut\"]")
+    worker(janitor.pool)
+
+    page = f"{server.url.removesuffix('/api')}/v2/deployments/deployment/{janitor.deployment_id}"
+    seen = browse(page=page, notes="as agreed on Monday", parameters={"Retention Period": "P2Y", "Batch Size": "10"})
+
+    run = api.run(seen["run"])
+    config = run["parameters"]["config"]
+    assert (config["retention_period"], config["batch_size"], config["states_to_clean"]) == ("P2Y", 10, ["TimedOut"])
+    result = db.states(run["id"])[-1]["data"]
+    # The page of the waiting run, and the form in it.
+    assert "7 flow runs would be deleted; waiting for an approval until" in seen["question"]
+    assert "Preview: 7 flow runs would be deleted" in seen["form"] and result["plan"] in seen["form"]
+    assert [row.split() for row in seen["rows"]][0] == ["Flow", "TimedOut", "All"]
+    assert any("etl **daily**" in row and row.split()[-1] == "7" for row in seen["rows"])
+    # What came of it, on the page and in the database.
+    assert "deleted 7 of 7 flow runs" in seen["result"]
+    assert db.state_names(run["id"]) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
+    assert (result["status"], result["notes"]) == ("completed", "as agreed on Monday")
+    assert db.existing(old) == set() and db.existing(kept) == set(kept)
+    # The UI needs no other host: what it asked one for (its analytics, also where they are off) was refused.
+    assert set(seen["outside"]) <= {"sr-client-cfg.amplitude.com"}
