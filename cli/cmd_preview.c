@@ -7,6 +7,7 @@
 #include "cli/markdown.h"
 #include "cli/parameters.h"
 #include "cli/target.h"
+#include "flows/database_cleanup/agent_setup.h"
 #include "flows/database_cleanup/preview.h"
 
 #define INTRO                                                                                          \
@@ -19,7 +20,8 @@
 	"Examples:\n"                                                                                       \
 	"  prefect-janitor preview --retention-period P60D --states Completed\n"                            \
 	"  prefect-janitor preview --what-if P7D,P14D,P30D,P90D\n"                                          \
-	"  prefect-janitor preview --output json | jq .total\n"
+	"  prefect-janitor preview --output json | jq .total\n"                                              \
+	"  prefect-janitor preview --ai-context                 what an AI agent would be sent; sends nothing\n"
 
 #define WHAT_IF_MAX 50
 #define MARKDOWN_MAX (1024 * 1024)
@@ -221,6 +223,44 @@ static void print_source(const json_t *deployment)
 	printf("Parameters: those of the deployment %s, and the flags\n\n", name);
 }
 
+/* --- --ai-context ---------------------------------------------------------------------------------------- */
+
+/* The first request to the model, to the letter: on stdout nothing but its body. */
+static int print_ai_context(struct session *session, const struct plan *plan, const struct preview *preview, struct error *err)
+{
+	struct flow_ai ai = settings_ai(session->settings, NULL);
+	struct agent_setup setup;
+	json_t *request = NULL;
+
+	int rc = agent_setup_init(&ai, preview, plan, NULL, &setup, err);
+	if (rc != 0)
+		return rc;
+	struct llm_settings *llm = &setup.settings.llm;
+	/* Nothing is sent: it can be looked at before anything is configured. */
+	llm->model = llm->model != NULL ? llm->model : "(PREFECT_JANITOR_AI_MODEL is not set)";
+	llm->key = llm->key != NULL ? llm->key : "none";
+	rc = agent_first_request(&setup.settings, &request, err);
+	if (rc == 0) {
+		fprintf(stderr, "The first request to %s (%s, model %s). Nothing was sent. Every further one has all of this, the model's\n"
+		        "answers, and what the tools answered it.\n", llm->base_url != NULL ? llm->base_url : "the provider's own address",
+		        llm_provider_name(llm->provider), llm->model);
+		rc = command_print_json(request, err);
+	}
+	agent_setup_release(&setup);
+	return rc;
+}
+
+static int print_preview(struct session *session, const json_t *deployment, const struct policy *policy, const struct plan *plan,
+                         const struct preview *preview, struct error *err)
+{
+	if (session->settings->ai_context)
+		return print_ai_context(session, plan, preview, err);
+	if (session->settings->output == OUTPUT_JSON)
+		return command_print_json(preview_json(deployment, policy, plan, preview), err);
+	print_source(deployment);
+	return print_text(session, plan, preview, err);
+}
+
 static int whole(struct session *session, const json_t *deployment, const json_t *parameters, struct error *err)
 {
 	struct policy policy;
@@ -234,12 +274,7 @@ static int whole(struct session *session, const json_t *deployment, const json_t
 	if (rc == 0) {
 		rc = preview_collect(session->prefect, &plan, &preview, err);
 		if (rc == 0) {
-			if (session->settings->output == OUTPUT_JSON) {
-				rc = command_print_json(preview_json(deployment, &policy, &plan, &preview), err);
-			} else {
-				print_source(deployment);
-				rc = print_text(session, &plan, &preview, err);
-			}
+			rc = print_preview(session, deployment, &policy, &plan, &preview, err);
 			preview_release(&preview);
 		}
 		plan_release(&plan);
@@ -257,6 +292,8 @@ static int run_preview(struct session *session, struct error *err)
 	AUTO_JSON *parameters = NULL;
 
 	int rc = parameters_check_flags(session->settings, err);
+	if (rc == 0 && what_if != NULL && session->settings->ai_context)
+		rc = error_set(err, ERR_USAGE, "--what-if and --ai-context: only one of them at a time");
 	if (rc == 0 && what_if != NULL)
 		rc = read_guesses(what_if, guesses, &count, err);
 	if (rc == 0)

@@ -18,7 +18,7 @@
 /* Commands that talk to the server, print, and end. */
 #define CLIENT (PREVIEW | COMMAND_PENDING | COMMAND_SHOW | DECIDE | RUN | COMMAND_DOCTOR | COMMAND_HISTORY)
 #define EVERY (START | DEPLOY | CLIENT)
-#define AI (COMMAND_START | COMMAND_DOCTOR)
+#define AI (COMMAND_START | COMMAND_DOCTOR | PREVIEW)
 #define AT(member) offsetof(struct settings, member)
 
 /* In the order of the enums in flows/ai_settings.h. */
@@ -89,6 +89,8 @@ const struct option settings_options[] = {
 	 .help = "preview and ask, but delete nothing"},
 	{.flag = "approval-type", .kind = OPTION_TEXT, .offset = AT(approval_type), .commands = PREVIEW | RUN,
 	 .placeholder = "TYPE", .help = "who decides: human or ai"},
+	{.flag = "ai-context", .kind = OPTION_SWITCH, .offset = AT(ai_context), .commands = PREVIEW, .placeholder = "",
+	 .help = "print the first request to the model as it would be sent, and send nothing; starts the MCP server"},
 	{.flag = "what-if", .kind = OPTION_TEXT, .offset = AT(what_if), .commands = PREVIEW, .placeholder = "P7D,P30D",
 	 .help = "count what each of these retention periods would delete"},
 	{.flag = "notes", .kind = OPTION_TEXT, .offset = AT(notes), .commands = DECIDE, .placeholder = "TEXT",

@@ -70,6 +70,7 @@ struct settings {
 	char *digest;
 	bool yes;
 	bool wait;
+	bool ai_context;
 	char *what_if;  /* "P7D,P30D" */
 	int64_t output; /* enum output */
 
