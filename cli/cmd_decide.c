@@ -1,5 +1,4 @@
 /* `prefect-janitor approve RUN` and `reject RUN`: answer a run's question as the form in the UI does. */
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,11 +137,21 @@ static int check_again(struct session *session, const struct matter *shown, stru
 
 /* --- the decision ---------------------------------------------------------------------------------------- */
 
-static int ask(struct session *session, const struct matter *matter, bool approve, bool *ret_yes, struct error *err)
+/* Reads the answer: a plain "y" or "yes", and nothing else. */
+static bool is_yes(void)
 {
 	char answer[16];
-	char rest;
 
+	if (fgets(answer, sizeof answer, stdin) == NULL) {
+		printf("\n");
+		return false;
+	}
+	answer[strcspn(answer, "\n")] = '\0';
+	return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
+}
+
+static int ask(struct session *session, const struct matter *matter, bool approve, bool *ret_yes, struct error *err)
+{
 	int rc = question_view(session, &matter->run, matter->description, stdout, err);
 	if (rc != 0)
 		return rc;
@@ -153,12 +162,7 @@ static int ask(struct session *session, const struct matter *matter, bool approv
 	else
 		printf("\nDelete these %" PRId64 " flow runs? They cannot be restored. [y/N] ", matter->plan.total);
 	(void)fflush(stdout);
-	*ret_yes = false;
-	if (fgets(answer, sizeof answer, stdin) == NULL)
-		printf("\n");
-	else
-		*ret_yes = sscanf(answer, " %15[a-zA-Z] %c", answer, &rest) == 1 &&
-		           (strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0);
+	*ret_yes = is_yes();
 	if (!*ret_yes)
 		printf("Nothing was decided, nothing changed.\n");
 	return 0;

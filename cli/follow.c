@@ -14,8 +14,9 @@
 #include "worker/trouble.h"
 
 #define LOOK_EVERY_MS 1000
-/* Log lines reach the server after the state that they belong to. */
+/* Log lines reach the server up to a second after the state that they belong to. */
 #define LAST_LOOKS 3
+#define LAST_LOOK_EVERY_MS 700
 #define PROGRESS_KEY "cleanup-progress"
 #define BAR_CELLS 24
 #define MESSAGE_MAX (256 * 1024)
@@ -296,7 +297,7 @@ static int follow_to_end(struct follower *follower, struct error *err)
 		(void)trouble_over(&follower->trouble, &lasted_ms);
 		looks = state_type_is_terminal(type) ? looks + 1 : 0;
 		if (looks < LAST_LOOKS && !(follower->quiet && looks > 0))
-			(void)stop_wait(NULL, LOOK_EVERY_MS);
+			(void)stop_wait(NULL, looks > 0 ? LAST_LOOK_EVERY_MS : LOOK_EVERY_MS);
 	} while (looks < LAST_LOOKS && !(follower->quiet && looks > 0));
 	return 0;
 }

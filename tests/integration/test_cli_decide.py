@@ -1,0 +1,189 @@
+"""`approve` and `reject`: the decision is the form's, bound to the plan that was shown; whatever does not fit changes nothing."""
+
+import getpass
+import json
+
+import pytest
+from harness import run_cli, unique
+from proxy import close
+
+
+def decide(cli, *arguments):
+    return cli(*arguments, "--yes")
+
+
+@pytest.fixture
+def waiting(janitor, old):
+    """A run that waits for a decision, and the ids that it would delete."""
+    state, ids = old(6)
+    return janitor.ask(state), ids
+
+
+def assert_untouched(janitor, run_id, ids, state="Paused"):
+    """Nothing was decided and nothing deleted."""
+    assert janitor.db.state(run_id)[1] == state
+    assert not [key for key in janitor.db.inputs(run_id) if key.endswith("-response")]
+    assert janitor.db.existing(ids) == set(ids)
+
+
+def test_approve(cli, janitor, waiting):
+    run_id, ids = waiting
+    done = decide(cli, "approve", run_id, "--notes", "looked at it", "--wait")
+    assert done.returncode == 0, done
+    assert "6 flow runs would be deleted" in done.stdout and "Approved" in done.stdout
+    assert "Completed: deleted 6 of 6 flow runs" in done.stdout
+    assert janitor.db.existing(ids) == set()
+    answer = json.loads(janitor.db.inputs(run_id)[janitor.keyset(run_id)["response"]])
+    assert answer["approve"] is True and answer["notes"].startswith("looked at it (")
+    assert f"({getpass.getuser()}@" in answer["notes"]
+
+
+def test_by_name_and_as_json(cli, api, janitor, waiting):
+    run_id, ids = waiting
+    done = decide(cli, "approve", api.run(run_id)["name"], "-o", "json")
+    assert done.returncode == 0, done
+    told = json.loads(done.stdout)
+    assert (told["id"], told["decision"], told["total"]) == (run_id, "approved", 6)
+    assert janitor.result(run_id)["deleted"] == 6
+    assert janitor.db.existing(ids) == set()
+
+
+def test_reject(cli, janitor, waiting):
+    run_id, ids = waiting
+    done = decide(cli, "reject", run_id, "--notes", "still needed", "--wait")
+    assert done.returncode == 0, done
+    result = janitor.result(run_id)
+    assert result["status"] == "rejected" and result["reason"].startswith("still needed (")
+    assert janitor.db.existing(ids) == set(ids)
+
+
+@pytest.mark.parametrize("form", ["{}", "sha256:{}", "{:.8}"])
+def test_the_digest_that_was_shown(cli, janitor, waiting, form):
+    run_id, ids = waiting
+    digest = json.loads(cli("show", run_id, "-o", "json").stdout)["digest"]
+    done = decide(cli, "approve", run_id, "--digest", form.format(digest))
+    assert done.returncode == 0, done
+    assert janitor.result(run_id)["plan"] == digest
+    assert janitor.db.existing(ids) == set()
+
+
+def test_another_digest(cli, janitor, waiting):
+    run_id, ids = waiting
+    for command in ("approve", "reject"):
+        done = decide(cli, command, run_id, "--digest", "f" * 64)
+        assert done.returncode == 2 and "not the one that was shown" in done.stderr, done
+    assert_untouched(janitor, run_id, ids)
+    janitor.answer(run_id, False)
+
+
+def test_a_plan_that_was_changed(cli, janitor, waiting):
+    """What is stored is not what the form shows: somebody tampered with it."""
+    run_id, ids = waiting
+    plan = json.loads(janitor.db.inputs(run_id)["cleanup-plan"])
+    plan["slices"][0]["count"] += 1
+    janitor.db.write("UPDATE flow_run_input SET value = ? WHERE flow_run_id = ? AND key = 'cleanup-plan'",
+                     json.dumps(plan), run_id)
+    done = decide(cli, "approve", run_id)
+    assert done.returncode == 2 and "shows another plan than it has stored" in done.stderr, done
+    assert_untouched(janitor, run_id, ids)
+    janitor.answer(run_id, False)
+
+
+def test_without_a_terminal_yes_is_needed(cli, janitor, waiting):
+    run_id, ids = waiting
+    for arguments in (["approve", run_id], ["reject", run_id], ["approve", run_id, "-o", "json"]):
+        done = cli(*arguments)
+        assert done.returncode == 2 and "--yes is missing" in done.stderr, done
+    assert_untouched(janitor, run_id, ids)
+    janitor.answer(run_id, False)
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--digest", "abc"], "'abc' is not 8 to 64 hexadecimal digits"),
+    (["--digest", "no-digest-at-all"], "'no-digest-at-all'"),
+    (["--notes", "x" * 3501], "3501 bytes; 3500 at most are kept"),
+    (["--notes", ""], "--notes: the value is empty"),
+    (["--retention-period", "P1D"], "no option '--retention-period'"),
+    (["another"], "no argument 'another'"),
+], ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_bad_input(cli, arguments, text):
+    done = decide(cli, "approve", "some-run", *arguments)
+    assert done.returncode == 2 and text in done.stderr and done.stderr.count("\n") == 1, done
+
+
+def test_an_answer_that_is_lost_on_its_way_back(proxy, janitor, waiting):
+    run_id, ids = waiting
+    lost = proxy.add(close(), method="POST", path="/resume$", side="after")
+    done = run_cli(proxy.url + "/api", "approve", run_id, "--yes")
+    lost.wait()
+    assert done.returncode == 0 and "Approved" in done.stdout, done
+    assert janitor.result(run_id)["deleted"] == 6
+    assert janitor.db.existing(ids) == set()
+
+
+# --- what cannot be decided: each has its own message, and nothing changes -----------------------------
+
+
+def refused(cli, run, text):
+    for command in ("approve", "reject"):
+        done = decide(cli, command, run)
+        assert done.returncode == 2, done
+        assert text in done.stderr and str(run) in done.stderr and done.stderr.count("\n") == 1, done
+
+
+def test_no_such_run(cli):
+    refused(cli, "00000000-0000-4000-8000-000000000000", "there is no flow run")
+    refused(cli, "no-such-run", "there is no flow run with the id or name")
+
+
+def test_a_run_of_another_flow(cli, db, old):
+    _, ids = old(1)
+    refused(cli, ids[0], "is a run of the flow 'old', not of database-cleanup")
+    assert db.existing(ids) == set(ids)
+
+
+def test_a_name_that_several_runs_have(cli, api, janitor, old):
+    state, ids = old()
+    name = unique("twins")
+    runs = [janitor.ask(state, more={"name": name}) for _ in range(2)]
+    refused(cli, name, "is the name of 2 flow runs, give the id: ")
+    assert all(run_id in decide(cli, "approve", name).stderr for run_id in runs)
+    for run_id in runs:
+        assert_untouched(janitor, run_id, ids)
+        janitor.answer(run_id, False)
+
+
+def test_one_that_was_decided(cli, api, janitor, waiting):
+    run_id, ids = waiting
+    janitor.answer(run_id, False, "no")
+    janitor.result(run_id)
+    before = janitor.db.inputs(run_id)
+    refused(cli, api.run(run_id)["name"], "was decided already: rejected at ")
+    assert janitor.db.inputs(run_id) == before and janitor.db.existing(ids) == set(ids)
+
+
+def test_one_that_has_not_asked_yet(cli, api, idle):
+    run_id = idle.trigger()
+    refused(cli, api.run(run_id)["name"], "has not asked yet: it is ")
+    assert idle.db.state(run_id)[0] == "SCHEDULED"
+
+
+def test_one_that_was_cancelled(cli, api, janitor, waiting):
+    run_id, ids = waiting
+    api.cancel(run_id)
+    api.wait_state(run_id, "Cancelled")
+    refused(cli, api.run(run_id)["name"], "has ended without a decision: it is Cancelled")
+    assert_untouched(janitor, run_id, ids, "Cancelled")
+
+
+def test_one_that_ended_without_a_question(cli, api, janitor):
+    run_id = janitor.trigger(unique("None"))
+    janitor.result(run_id)
+    refused(cli, api.run(run_id)["name"], "has ended without asking: it is ")
+
+
+def test_one_that_was_paused_by_hand(cli, api, idle):
+    run_id = idle.trigger()
+    api.suspend(run_id)
+    refused(cli, api.run(run_id)["name"], "without a question: somebody paused it by hand")
+    assert idle.db.state(run_id)[1] == "Suspended"

@@ -1,0 +1,146 @@
+"""`preview`, `pending` and `show`: what would be deleted and what waits, without a change to anything."""
+
+import json
+import re
+
+import pytest
+from harness import from_now, run_cli, unique
+
+READS = re.compile(r"/(filter|count)$")
+
+
+def preview(cli, janitor, *arguments):
+    done = cli("preview", "--deployment", janitor.name, "--output", "json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def pending(cli, *arguments):
+    done = cli("pending", "--output", "json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return {run["id"]: run for run in json.loads(done.stdout)}
+
+
+def test_it_is_what_the_form_shows(cli, janitor, history):
+    done, broken, flow = unique("Done"), unique("Broken"), unique("etl")
+    long_ago = from_now(days=-50)
+    history({"flow": flow, "count": 6, "state_name": done, "start_time": long_ago, "end_time": long_ago},
+            {"flow": flow, "count": 2, "state_type": "FAILED", "state_name": broken, "start_time": long_ago, "end_time": long_ago})
+    flags = ["--states", f"{done},{broken}", "--retention-period", "P35D"]
+    shown = cli("preview", "--deployment", janitor.name, *flags)
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(rf"^{flow} +6 +2 +8$", shown.stdout, re.MULTILINE), shown.stdout
+    assert "Preview: 8 flow runs would be deleted" in shown.stdout and "**" not in shown.stdout
+    assert janitor.name in shown.stdout and "Nothing was changed" in shown.stdout
+
+    run_id = janitor.trigger(states_to_clean=[done, broken], retention_period="P35D")
+    janitor.api.wait_state(run_id, "Paused")
+    from_table = shown.stdout[shown.stdout.index("Flow "):].split("\nPlan")[0]
+    assert from_table in cli("show", run_id).stdout  # the same table, the same runs, in the same order
+    janitor.answer(run_id, False)
+
+
+def test_as_json(cli, janitor, history):
+    done, flow = unique("Done"), unique("etl")
+    history({"flow": flow, "count": 3, "state_name": done, "start_time": from_now(days=-50), "end_time": from_now(days=-50)})
+    told = preview(cli, janitor, "--states", done)
+    assert told["total"] == 3 and told["by_state"] == {done: 3} and told["deployment"] == janitor.name
+    assert [(row["name"], row["count"]) for row in told["flows"]] == [(flow, 3)]
+    assert len(told["oldest_runs"]) == 3 and told["states_to_clean"] == [done]
+
+
+def test_parameters_are_the_deployment_s_and_flags_go_before(cli, idle):
+    idle.deploy("--concurrency-limit", 0, "--param", 'retention_period="P77D"', "--param", "batch_size=33")
+    assert preview(cli, idle)["retention_period"] == "P77D"
+    told = preview(cli, idle, "--retention-period", "P5D", "--dry-run")
+    assert (told["retention_period"], told["batch_size"], told["dry_run"]) == ("P5D", 33, True)
+    by_pool = json.loads(cli("preview", "--pool", idle.pool, "-o", "json").stdout)
+    assert by_pool["deployment"] == idle.name and by_pool["batch_size"] == 33
+
+
+def test_what_if(cli, janitor, history):
+    state = unique("Done")
+    history(*({"flow": "what-if", "count": count, "state_name": state, "start_time": from_now(days=-days),
+               "end_time": from_now(days=-days)} for days, count in ((10, 1), (20, 2), (40, 4), (100, 8))))
+    done = cli("preview", "--deployment", janitor.name, "--states", state, "--what-if", "P7D,P14D,P30D,P90D", "-o", "json")
+    assert [(row["retention_period"], row["total"]) for row in json.loads(done.stdout)] == [
+        ("P7D", 15), ("P14D", 14), ("P30D", 12), ("P90D", 8)]
+    shown = cli("preview", "--deployment", janitor.name, "--states", state, "--what-if", "P7D,P90D")
+    assert re.search(r"^P7D .* 15\nP90D .* +8$", shown.stdout, re.MULTILINE), shown.stdout
+
+
+def test_nothing_to_clean(cli, janitor):
+    assert "No flow runs match" in cli("preview", "--deployment", janitor.name, "--states", unique("None")).stdout
+
+
+def test_pending_and_show(cli, janitor, old):
+    state, ids = old(4)
+    run_id = janitor.ask(state)
+    run = pending(cli)[run_id]
+    plan = janitor.db.inputs(run_id)["cleanup-plan"]
+    assert run["total"] == 4 and run["retention_period"] == json.loads(plan)["retention_period"]
+    assert run["page"].endswith(f"/v2/runs/flow-run/{run_id}") and run["deadline"] > run["asked_at"]
+    assert f"sha256:{run['digest']}" in janitor.preview(run_id)
+    assert run_id in pending(cli, "--pool", janitor.pool) and run_id not in pending(cli, "--pool", unique("other"))
+
+    row = next(line for line in cli("pending").stdout.splitlines() if run_id in line)
+    assert row.startswith(run["name"]) and " 59 min " in row and " 4 " in row
+    shown = json.loads(cli("show", run["name"], "-o", "json").stdout)
+    assert shown["description"] == janitor.preview(run_id) and shown["digest"] == run["digest"]
+
+    janitor.answer(run_id, False, "not these")
+    janitor.result(run_id)
+    assert run_id not in pending(cli)
+    after = json.loads(cli("show", run_id, "-o", "json").stdout)
+    assert after["answer"] == {"approve": False, "notes": "not these"} and after["state_type"] == "COMPLETED"
+    assert janitor.db.existing(ids) == set(ids)
+
+
+def test_a_run_that_shows_nothing_yet(cli, idle):
+    run_id = idle.trigger()
+    shown = cli("show", run_id)
+    assert shown.returncode == 0 and "Scheduled" in shown.stdout and "No preview" in shown.stdout
+
+
+def test_they_only_read(server, proxy, janitor, old):
+    """Through a proxy that writes down every request."""
+    run_id = janitor.ask(old()[0])
+    for arguments in (["preview", "--deployment", janitor.name], ["preview", "--pool", janitor.pool, "-o", "json"],
+                      ["preview", "--deployment", janitor.name, "--what-if", "P7D,P90D"], ["pending"], ["show", run_id]):
+        done = run_cli(proxy.url + "/api", *arguments)
+        assert done.returncode == 0, done.stderr
+    seen = proxy.requests()
+    assert len(seen) > 10
+    for request in seen:
+        path = request.path.partition("?")[0]
+        assert request.method == "GET" or (request.method == "POST" and READS.search(path)), str(request)
+    assert janitor.db.state(run_id)[1] == "Paused"
+    janitor.answer(run_id, False)
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["preview", "--retention-period", "30 days"], "'30 days' is not an ISO 8601 duration"),
+    (["preview", "--states", "A,,B"], "config.states_to_clean[1]"),
+    (["preview", "--batch-size", "5"], "'5' is not a whole number from 10 to 1000"),
+    (["preview", "--batch-size", "many"], "'many' is not a whole number from 10 to 1000"),
+    (["preview", "--approval-type", "me"], "'me' is neither 'human' nor 'ai'"),
+    (["preview", "--param", "days=5"], "config.days: there is no such field"),
+    (["preview", "--what-if", "P7D,soon"], "--what-if: 'soon'"),
+    (["preview", "--what-if", "P7D,"], "--what-if: ''"),
+    (["preview", "--output", "xml"], "'xml' is none of text, json"),
+    (["preview", "--deployment", "no-such"], "'no-such'"),
+    (["preview", "--pool", "no-such-pool"], "'no-such-pool'"),
+    (["show"], "RUN is missing"),
+    (["show", "no-such-run"], "'no-such-run'"),
+    (["show", "00000000-0000-4000-8000-000000000000"], "'00000000-0000-4000-8000-000000000000'"),
+    (["pending", "extra"], "no argument 'extra'"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_bad_input(cli, arguments, text):
+    done = cli(*arguments)
+    assert done.returncode == 2, done
+    assert text in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_several_deployments_are_told_apart(cli, idle, janitor):
+    done = cli("preview")
+    assert done.returncode == 2 and "--deployment NAME is missing" in done.stderr

@@ -1,0 +1,94 @@
+#include "cli/parameters.h"
+
+#include "tests/unit/unit.h"
+#include "tests/unit/worker/settings_source.h"
+
+/* @want: the parameters after the flags, or NULL: @error is what is said. */
+static const struct {
+	const char *name;
+	struct settings_source source;
+	const char *stored, *want;
+	bool changed;
+	const char *error;
+} rows[] = {
+	{"no flags", {.args = {NULL}}, "{\"config\": {\"batch_size\": 50}}", "{\"config\": {\"batch_size\": 50}}", false, NULL},
+	{"no flags, no parameters", {.args = {NULL}}, "{}", "{\"config\": {}}", false, NULL},
+	{"null is no object", {.args = {"--dry-run"}}, "{\"config\": null}", "{\"config\": {\"dry_run\": true}}", true, NULL},
+	{"a flag goes before", {.args = {"--batch-size=20"}}, "{\"config\": {\"batch_size\": 50, \"dry_run\": true}}",
+	 "{\"config\": {\"batch_size\": 20, \"dry_run\": true}}", true, NULL},
+	{"a flag that says the same", {.args = {"--batch-size=50"}}, "{\"config\": {\"batch_size\": 50}}",
+	 "{\"config\": {\"batch_size\": 50}}", false, NULL},
+	{"retention and type", {.args = {"--retention-period", "P6M", "--approval-type", "ai"}}, "{}",
+	 "{\"config\": {\"retention_period\": \"P6M\", \"approval_type\": \"ai\"}}", true, NULL},
+	{"states, by comma and repeated", {.args = {"--states", "Completed, Failed", "--states", "Crashed"}},
+	 "{\"config\": {\"states_to_clean\": [\"Cancelled\"]}}",
+	 "{\"config\": {\"states_to_clean\": [\"Completed\", \"Failed\", \"Crashed\"]}}", true, NULL},
+	{"--param", {.args = {"--param", "batch_size=30", "--param", "config.dry_run=true"}}, "{}",
+	 "{\"config\": {\"batch_size\": 30, \"dry_run\": true}}", true, NULL},
+	{"a flag goes before --param", {.args = {"--param", "batch_size=30", "--batch-size", "40"}}, "{}",
+	 "{\"config\": {\"batch_size\": 40}}", true, NULL},
+	{"--param that is no JSON", {.args = {"--param", "retention_period=P30D"}}, "{}", NULL, false, "text needs quotes"},
+	{"other parameters stay", {.args = {"--dry-run"}}, "{\"other\": 1}", "{\"other\": 1, \"config\": {\"dry_run\": true}}",
+	 true, NULL},
+};
+
+static void puts_flags_over_parameters(void)
+{
+	EACH(row, rows)
+	{
+		struct settings_source source = row->source;
+		struct settings settings;
+		struct error err = {0};
+		bool help;
+		bool changed = false;
+		char file[64];
+		AUTO_JSON *parameters = unit_json(row->stored);
+
+		source.command = COMMAND_PREVIEW;
+		source.no_pool = "";
+		if (!CHECK_RC(row->name, settings_from(&source, &settings, &help, file, &err), 0, &err))
+			continue;
+		int rc = parameters_apply(&settings, parameters, &changed, &err);
+		CHECK_RC(row->name, rc, row->want != NULL ? 0 : ERR_USAGE, &err);
+		if (row->want != NULL) {
+			CHECK_JSON(row->name, parameters, row->want);
+			CHECK_INT(row->name, changed, row->changed);
+		} else {
+			CHECK_HAS(row->name, err.text, row->error);
+		}
+		settings_release(&settings);
+	}
+}
+
+static void checks_flags_before_the_server_is_asked(void)
+{
+	static const struct {
+		const char *name;
+		struct settings_source source;
+		const char *text;
+	} wrong[] = {
+		{"retention", {.args = {"--retention-period", "5x"}}, "'5x' is not an ISO 8601 duration"},
+		{"a state without a name", {.args = {"--states", "A,,B"}}, "config.states_to_clean[1]"},
+		{"a state twice", {.args = {"--states", "A,A"}}, "'A' is named twice"},
+		{"who decides", {.args = {"--approval-type", "dice"}}, "'dice' is neither 'human' nor 'ai'"},
+	};
+
+	EACH(row, wrong)
+	{
+		struct settings_source source = row->source;
+		struct settings settings;
+		struct error err = {0};
+		bool help;
+		char file[64];
+
+		source.command = COMMAND_RUN;
+		source.no_pool = "";
+		if (!CHECK_RC(row->name, settings_from(&source, &settings, &help, file, &err), 0, &err))
+			continue;
+		CHECK_RC(row->name, parameters_check_flags(&settings, &err), ERR_USAGE, &err);
+		CHECK_HAS(row->name, err.text, row->text);
+		settings_release(&settings);
+	}
+}
+
+UNIT_SUITE("cli/parameters", TEST(puts_flags_over_parameters), TEST(checks_flags_before_the_server_is_asked))
