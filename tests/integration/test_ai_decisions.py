@@ -170,9 +170,11 @@ def test_a_tool_that_gives_nothing(api, ai, old, dialect, case):
     assert is_error is None or is_error == (case != "a wrong filter")
     assert dialect == ANTHROPIC or case == "a wrong filter" or text.startswith("Error")
 
+
+@pytest.mark.parametrize("case", ["a wrong filter", "the one that writes"])
+def test_a_tool_that_gives_nothing_is_no_investigation(ai, old, case):
     state, _ = old(2)
-    run_id = ai.investigate(state, Turn([asked]), decide())
-    ai.rejected(run_id, "investigat")
+    ai.rejected(ai.use().investigate(state, Turn([REFUSED[case][0]]), decide()), "investigat")
 
 
 def test_run_logs_where_they_are_allowed(ai, old):
