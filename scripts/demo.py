@@ -1,4 +1,7 @@
-"""The demo's story, from the build to the last deletion. Start it by scripts/demo, which installs what it needs."""
+"""The demo's story, from the build to the last deletion. Start it by scripts/demo, which installs what it needs.
+
+APPROVAL=ai: a model decides in place of a person, or a script in place of the model where no key or address is set.
+"""
 
 import contextlib
 import json
@@ -15,6 +18,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.append(str(PROJECT / "tests/integration"))
+from model_server import ANTHROPIC, ModelServer, Turn, call, decide, look  # noqa: E402: it lies with the tests
+
 PROGRAM = PROJECT / "build/prefect-janitor"
 SERVER = "demo"
 POOL = "demo"
@@ -23,6 +29,17 @@ WORKER_LOG = PROJECT / ".prefect" / SERVER / "worker.log"
 ENOUGH_OLD_RUNS = 1000
 POLL_SECONDS = 0.3
 PICK_UP_SECONDS = 60
+APPROVAL = os.environ.get("APPROVAL", "human")
+TRANSCRIPT = "cleanup-ai-transcript"
+MODEL_SETTINGS = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+AI_SETTINGS = "PREFECT_JANITOR_AI_"
+SCRIPT = [
+    look("get_dashboard", "get_work_pools"),
+    Turn([call("get_flow_runs", filter={"state": {"type": {"any_": ["FAILED", "CRASHED"]}}}, limit=10),
+          call("get_deployments", limit=10)]),
+    decide(True, 0.9, "SCRIPTED, no model has thought about this: the tools answered, and the script says yes.",
+           concerns=["SCRIPTED: a model would name its concerns here."]),
+]
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -152,14 +169,47 @@ def until(api, run_id, worker, wanted, seconds=None, meanwhile=lambda: None):
     return run
 
 
+def model_settings(at_the_end):
+    """What the worker needs to ask a model: the one that is configured here, or a script in its place."""
+    mcp = server_command("install-mcp", stdout=subprocess.PIPE).strip()
+    own = {name: value for name, value in os.environ.items()
+           if name.removesuffix("_FILE") in MODEL_SETTINGS or name.startswith(AI_SETTINGS)}
+    settings = {f"{AI_SETTINGS}MCP_COMMAND": mcp, f"{AI_SETTINGS}MAX_RUNS": "10000"} | own
+    if any(name.removesuffix("_FILE") in MODEL_SETTINGS for name in own):
+        if f"{AI_SETTINGS}MODEL" not in own:
+            fail(f"which model? Set {AI_SETTINGS}MODEL beside its key or address")
+        print(f"Asking the real model {own[f'{AI_SETTINGS}MODEL']}. What it is sent is listed in docs/ai-approval.md.")
+        return settings
+    print(f"NO MODEL: none of {', '.join(MODEL_SETTINGS)} is set.\n"
+          "A SCRIPT plays the model's part: its answers are fixed, whatever the server looks like. All else is real:\n"
+          "the worker's agent, Prefect's MCP server, the tools that are called, the check of the decision, the deletion.")
+    model = at_the_end.enter_context(ModelServer())
+    model.play(*SCRIPT)
+    at_the_end.callback(model.check)
+    return settings | model.settings(ANTHROPIC) | {f"{AI_SETTINGS}MODEL": "scripted-model-1"}
+
+
+def show_transcript(api, page, run_id):
+    found = api.request("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run_id]}, "key": {"any_": [TRANSCRIPT]}}})
+    if found:
+        print(f"   what the agent did, word for word: {page}/v2/artifacts/artifact/{found[0]['id']}")
+
+
 def cleanup(api, worker, page):
     deployment = api.request(f"/deployments/name/{DEPLOYMENT}")
-    run_id = api.request(f"/deployments/{deployment['id']}/create_flow_run", {})["id"]
+    parameters = {"parameters": {"config": {"approval_type": "ai"}}} if APPROVAL == "ai" else {}
+    run_id = api.request(f"/deployments/{deployment['id']}/create_flow_run", parameters)["id"]
     before = api.all_runs()
 
-    run = until(api, run_id, worker, ["PAUSED"], PICK_UP_SECONDS)
-    # The preview is in the logs as well: they are shown from the pause on.
-    logs = Logs(api, run_id, run["state"]["timestamp"] if run["state_type"] == "PAUSED" else run["created"])
+    if APPROVAL == "ai":
+        run = until(api, run_id, worker, ["RUNNING", "PAUSED"], PICK_UP_SECONDS)
+        chapter("The agent investigates; nothing is deleted before it has decided")
+        logs = Logs(api, run_id, run["created"])
+        run = until(api, run_id, worker, ["PAUSED"], meanwhile=logs.show)
+    else:
+        run = until(api, run_id, worker, ["PAUSED"], PICK_UP_SECONDS)
+        # The preview is in the logs as well: they are shown from the pause on.
+        logs = Logs(api, run_id, run["state"]["timestamp"] if run["state_type"] == "PAUSED" else run["created"])
     if run["state_type"] == "PAUSED":
         chapter("The run waits for an approval. Its preview:")
         preview = api.request(f"/flow_runs/{run_id}/input/paused-1-description")
@@ -173,6 +223,7 @@ def cleanup(api, worker, page):
     logs.show()
     chapter(f"{run['state_name']}: {run['state']['message']}")
     print(f"   result: {json.dumps(run['state']['data'])}")
+    show_transcript(api, page, run_id)
     print(f"   flow runs on the server: {before} before, {api.all_runs()} now")
     return run["state_type"] == "COMPLETED"
 
@@ -180,6 +231,8 @@ def cleanup(api, worker, page):
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.chdir(PROJECT)
+    if APPROVAL not in ("human", "ai"):
+        fail(f"APPROVAL={APPROVAL}: it has to be human or ai")
     with contextlib.ExitStack() as at_the_end:
         chapter("Building")
         command("make", "--silent")
@@ -197,6 +250,8 @@ def main():
         chapter("Deploying the cleanup, starting the worker, triggering a run")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         environment |= {"PREFECT_API_URL": url, "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        if APPROVAL == "ai":
+            environment |= model_settings(at_the_end)
         command(PROGRAM, "deploy", "--pool", POOL, env=environment)
         worker = Worker(environment)
         at_the_end.callback(worker.stop)
