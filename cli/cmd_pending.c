@@ -32,6 +32,7 @@ static int list_one(struct session *session, struct listing *listing, const stru
 	AUTO_FREE char *page = cleanup_run_page(session, run->run.id);
 	char waits[TIME_TEXT_SIZE];
 	char left[TIME_TEXT_SIZE] = "";
+	char until[WHEN_SIZE] = "";
 	json_t *json = cleanup_run_json(session, run);
 
 	int rc = cleanup_run_read(session, run, &plan, &description, err);
@@ -50,9 +51,12 @@ static int list_one(struct session *session, struct listing *listing, const stru
 	struct table *table = &listing->table;
 	table_add(table, COLOUR_BOLD, "%s", run->run.name);
 	table_add(table, COLOUR_NONE, "%s", age_format((listing->now - run->asked_at) / 1000, waits));
-	if (run->deadline != 0)
+	if (run->deadline != 0) {
 		(void)age_format((run->deadline - listing->now) / 1000, left);
+		(void)when_format(run->deadline, until);
+	}
 	table_add(table, expired ? COLOUR_RED : COLOUR_NONE, "%s", expired ? "expired" : left);
+	table_add(table, COLOUR_NONE, "%s", until);
 	if (has_plan)
 		table_add(table, COLOUR_YELLOW, "%" PRId64 "%s", plan.total, plan.dry_run ? " (dry run)" : "");
 	else
@@ -109,7 +113,7 @@ static int run_pending(struct session *session, struct error *err)
 {
 	struct listing listing = {
 		.table = {.columns = {{.title = "RUN"}, {.title = "WAITS FOR", .right = true}, {.title = "TIME LEFT", .right = true},
-	                          {.title = "FLOW RUNS", .right = true}, {.title = "RETENTION", .cut = true}, {.title = "PAGE"}}},
+	                          {.title = "DECIDE BY"}, {.title = "FLOW RUNS", .right = true}, {.title = "RETENTION", .cut = true}, {.title = "PAGE"}}},
 		.rows = json_array()};
 	size_t count = PREFECT_PAGE_MAX;
 	int rc = listing.rows != NULL ? 0 : error_nomem(err);

@@ -62,8 +62,10 @@ static int command_help(int argc, char **argv)
 	       "  prefect-janitor deploy --pool maintenance --cron \"0 2 * * *\" --timezone Europe/Berlin\n"
 	       "  prefect-janitor start  --pool maintenance\n"
 	       "then Quick run in the Prefect UI; the run becomes Paused, and Resume shows what would be deleted.\n"
+	       "Or here: prefect-janitor run, pending, show RUN, approve RUN.\n"
 	       "\n"
-	       "COMMAND --help tells more. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n");
+	       "COMMAND --help tells more. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration;\n"
+	       "with --wait how the run ended: 3 rejected, 4 cancelled, 5 nobody decided in time.\n");
 	return EXIT_DONE;
 }
 

@@ -21,6 +21,12 @@ def dead_url():
     (["start", "--help"], "--prefetch-seconds"),
     (["deploy", "--help"], "--concurrency-limit"),
     (["help", "deploy"], "--rrule"),
+    (["preview", "--help"], "--what-if"),
+    (["pending", "--help"], "Usage: prefect-janitor pending"),
+    (["show", "--help"], "RUN"),
+    (["approve", "--help"], "--digest"),
+    (["reject", "--help"], "--notes"),
+    (["run", "--help"], "5 nobody decided in time"),
     (["help", "start"], "PREFECT_WORKER_QUERY_SECONDS"),
     (["version"], "prefect-janitor 0."),
     (["--version"], "prefect-janitor 0."),
@@ -31,9 +37,9 @@ def test_help(dead_url, arguments, text):
     assert text in done.stdout
 
 
-@pytest.mark.parametrize("command", ["start", "deploy"])
+@pytest.mark.parametrize("command", ["start", "deploy", "preview", "pending", "show", "approve", "reject", "run"])
 def test_help_is_a_screen(dead_url, command):
-    assert 10 < len(run_cli(dead_url, command, "--help").stdout.splitlines()) <= 60
+    assert 10 < len(run_cli(dead_url, command, "--help").stdout.splitlines()) <= 80
 
 
 @pytest.mark.parametrize("arguments, text", [
