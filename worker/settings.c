@@ -75,7 +75,7 @@ const struct option settings_options[] = {
 	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
 	 .kind = OPTION_TEXT, .offset = AT(pool), .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME",
 	 .help = "the cleanup deployment of this work pool"},
-	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING | COMMAND_HISTORY,
+	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING,
 	 .placeholder = "NAME", .help = "only runs of this work pool"},
 	{.flag = "deployment", .letter = 'd', .file_key = "deployment.name", .kind = OPTION_TEXT, .offset = AT(deployment),
 	 .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME", .help = "the deployment of this name"},
@@ -101,6 +101,8 @@ const struct option settings_options[] = {
 	 .help = "do not ask"},
 	{.flag = "wait", .letter = 'w', .kind = OPTION_SWITCH, .offset = AT(wait), .commands = DECIDE | RUN, .placeholder = "",
 	 .help = "follow the run to its end"},
+	{.flag = "limit", .letter = 'l', .kind = OPTION_INTEGER, .offset = AT(history_limit), .fallback = "20", .min = 1, .max = 100000,
+	 .commands = COMMAND_HISTORY, .placeholder = "N", .help = "how many, the latest first"},
 	{.flag = "output", .letter = 'o', .kind = OPTION_CHOICE, .offset = AT(output), .fallback = "text", .choices = outputs,
 	 .commands = CLIENT, .placeholder = "FORMAT", .help = "text, or json for scripts"},
 

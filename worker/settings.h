@@ -71,6 +71,7 @@ struct settings {
 	bool yes;
 	bool wait;
 	bool ai_context;
+	int64_t history_limit;
 	char *what_if;  /* "P7D,P30D" */
 	int64_t output; /* enum output */
 

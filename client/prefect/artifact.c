@@ -74,6 +74,10 @@ int artifact_filter(struct prefect *prefect, const struct artifact_query *query,
 
 	if (query->limit > 0)
 		(void)json_object_set_new(body, "limit", json_integer(query->limit));
+	if (query->sort != NULL)
+		(void)json_object_set_new(body, "sort", json_string(query->sort));
+	if (query->offset > 0)
+		(void)json_object_set_new(body, "offset", json_integer(query->offset));
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/artifacts/filter");
 	if (rc != 0)
 		return rc;

@@ -45,7 +45,9 @@ int artifact_put(struct prefect *prefect, const struct artifact_text *text, char
 struct artifact_query {
 	const json_t *artifacts; /* ArtifactFilter */
 	const json_t *flow_runs; /* FlowRunFilter: only artifacts of runs that are there and match */
+	const char *sort;        /* ArtifactSort; the server's default is ID_DESC */
 	int limit;               /* 0: a whole page, PREFECT_PAGE_MAX */
+	int64_t offset;
 };
 
 /* POST /artifacts/filter: one page, the latest id first. @ret_artifacts is an array, released with artifacts_release(). */
