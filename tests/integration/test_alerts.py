@@ -56,13 +56,11 @@ def receiver():
 
 
 @pytest.fixture(scope="module")
-def janitor(server, api, db, cli, receiver):
-    from conftest import workers
-    with workers(server) as start:
-        janitor = Janitor(api, db, cli, "--notify-webhook", receiver.url, "--notify-stale-days", 3)
-        janitor.worker = start(janitor.pool)
-        yield janitor
-        janitor.deploy("--no-notify")
+def alerted(janitor, receiver):
+    """The deployment with a worker, and with alerts."""
+    janitor.deploy("--concurrency-limit", 0, "--notify-webhook", receiver.url)
+    yield janitor
+    janitor.deploy("--concurrency-limit", 0, "--no-notify")
 
 
 def automations(api, name):
@@ -84,48 +82,48 @@ def page(api, path):
 
 
 @pytest.mark.versions
-def test_an_approval_is_waited_for(api, janitor, receiver, old):
+def test_an_approval_is_waited_for(api, alerted, receiver, old):
     state, _ = old(5)
-    run_id = janitor.ask(state)
+    run_id = alerted.ask(state)
     alert = receiver.alert()
     run = api.run(run_id)
-    assert alert["alert"] == "approval" and alert["deployment"] == janitor.name
+    assert alert["alert"] == "approval" and alert["deployment"] == alerted.name
     assert alert["page"] == page(api, f"/runs/flow-run/{run_id}")
     assert "5 flow runs would be deleted; waiting for an approval until 20" in alert["message"]
     assert alert["message"] == f"{run['name']}: {run['state']['message']}"
-    assert alert["text"] == f"{janitor.name}: an approval is needed\n{alert['message']}\n{alert['page']}"
-    janitor.approve(run_id)
+    assert alert["text"] == f"{alerted.name}: an approval is needed\n{alert['message']}\n{alert['page']}"
+    alerted.approve(run_id)
 
 
 @pytest.mark.versions
-def test_a_cleanup_failed(api, janitor, receiver):
-    run_id = janitor.trigger(retention_period="<soon> \"&\"")
-    message = janitor.failure(run_id)
+def test_a_cleanup_failed(api, alerted, receiver):
+    run_id = alerted.trigger(retention_period="<soon> \"&\"")
+    message = alerted.failure(run_id)
     alert = receiver.alert()
     assert alert["alert"] == "failure" and alert["page"] == page(api, f"/runs/flow-run/{run_id}")
     assert "<soon>" in message and alert["message"] == f"{api.run(run_id)['name']} is Failed: {message}"
 
 
-def test_a_cleanup_crashed(api, janitor, receiver):
+def test_a_cleanup_crashed(api, alerted, receiver):
     """Said of the run by somebody else, as for a worker that is gone."""
-    run_id = janitor.trigger("NoneSuch", more={"state": {"type": "SCHEDULED", "state_details": {
+    run_id = alerted.trigger("NoneSuch", more={"state": {"type": "SCHEDULED", "state_details": {
         "scheduled_time": "2035-01-01T00:00:00Z"}}})
     api.set_state(run_id, "CRASHED", message="gone")
     assert receiver.alert()["message"].endswith("is Crashed: gone")
 
 
-def test_what_is_no_trouble(api, janitor, old):
+def test_what_is_no_trouble(api, alerted, old):
     """Refused, nothing to do, paused and cancelled by a person: the fixture finds no call of these."""
     state, _ = old(1)
-    janitor.result(janitor.trigger(unique("None")))
-    run_id = janitor.trigger(state, more={"state": {"type": "SCHEDULED", "state_details": {
+    alerted.result(alerted.trigger(unique("None")))
+    run_id = alerted.trigger(state, more={"state": {"type": "SCHEDULED", "state_details": {
         "scheduled_time": "2035-01-01T00:00:00Z"}}})
     api.set_state(run_id, "CANCELLED")
 
 
 @pytest.mark.versions
 def test_none_succeeded(api, cli, receiver):
-    """The server's shortest time in place of days: before any run, and again after one that ended well."""
+    """The server's shortest time in place of days; it is counted from the success."""
     pool, name = unique("pool"), unique("cleanup")
     deploy = ["deploy", "--pool", pool, "--name", name, "--notify-webhook", receiver.url, "--notify-stale-days", 9]
     assert cli(*deploy).returncode == 0
@@ -138,14 +136,17 @@ def test_none_succeeded(api, cli, receiver):
 
     deployment = api.deployment(name)
     run_id = api.trigger(deployment["id"])
-    for state in ("PENDING", "RUNNING"):
+    for state in ("PENDING", "RUNNING", "COMPLETED"):
         api.set_state(run_id, state)
     alert = receiver.alert()
     assert alert["alert"] == "no success" and alert["page"] == page(api, f"/deployments/deployment/{deployment['id']}")
     assert f"no run of {name} has succeeded for 9 days" in alert["message"]
 
-    api.set_state(run_id, "COMPLETED")
     assert cli("deploy", "--pool", pool, "--name", name, "--no-notify").returncode == 0
+    # What starts the clock where nothing ever ran.
+    found = api.post("/events/filter", {"filter": {"event": {"name": ["prefect-janitor.deployed"]}, "related": {
+        "id": [f"prefect.deployment.{deployment['id']}"]}}})
+    assert len(found["events"]) == 1, found
 
 
 @pytest.mark.versions
