@@ -3,15 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/alerts.h"
+#include "cli/commands.h"
+#include "cli/parameters.h"
 #include "client/base/duration.h"
 #include "client/base/log.h"
 #include "client/base/text.h"
 #include "client/prefect/deployment.h"
 #include "flows/database_cleanup/database_cleanup.h"
 #include "flows/database_cleanup/policy.h"
-#include "cli/alerts.h"
-#include "cli/commands.h"
-#include "cli/parameters.h"
 #include "worker/pool.h"
 
 #define INTRO                                                                                           \

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
 #include "client/base/log.h"
 #include "client/base/text.h"
-#include "cli/commands.h"
 #include "worker/health.h"
 #include "worker/systemd.h"
 #include "worker/worker.h"

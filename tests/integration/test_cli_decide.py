@@ -26,6 +26,8 @@ def assert_untouched(janitor, run_id, ids, state="Paused"):
     assert janitor.db.existing(ids) == set(ids)
 
 
+@pytest.mark.versions
+@pytest.mark.databases
 def test_approve(cli, janitor, waiting):
     run_id, ids = waiting
     done = decide(cli, "approve", run_id, "--notes", "looked at it", "--wait")
@@ -48,6 +50,7 @@ def test_by_name_and_as_json(cli, api, janitor, waiting):
     assert janitor.db.existing(ids) == set()
 
 
+@pytest.mark.versions
 def test_reject(cli, janitor, waiting):
     run_id, ids = waiting
     done = decide(cli, "reject", run_id, "--notes", "still needed", "--wait")
@@ -153,6 +156,7 @@ def test_a_name_that_several_runs_have(cli, api, janitor, old):
         janitor.answer(run_id, False)
 
 
+@pytest.mark.versions
 def test_one_that_was_decided(cli, api, janitor, waiting):
     run_id, ids = waiting
     janitor.answer(run_id, False, "no")

@@ -49,6 +49,7 @@ def test_as_json(cli, janitor, history):
     assert len(told["oldest_runs"]) == 3 and told["states_to_clean"] == [done]
 
 
+@pytest.mark.versions
 def test_parameters_are_the_deployment_s_and_flags_go_before(cli, idle):
     idle.deploy("--concurrency-limit", 0, "--param", 'retention_period="P77D"', "--param", "batch_size=33")
     assert preview(cli, idle)["retention_period"] == "P77D"
@@ -73,6 +74,8 @@ def test_nothing_to_clean(cli, janitor):
     assert "No flow runs match" in cli("preview", "--deployment", janitor.name, "--states", unique("None")).stdout
 
 
+@pytest.mark.versions
+@pytest.mark.databases
 def test_pending_and_show(cli, janitor, old):
     state, ids = old(4)
     run_id = janitor.ask(state)

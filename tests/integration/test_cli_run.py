@@ -49,6 +49,7 @@ def past_schema(api, janitor, state):
     return ["--states", state]
 
 
+@pytest.mark.versions
 def test_approved(api, janitor, old, follow):
     state, ids = old(6)
     run = follow(*past_schema(api, janitor, state))
