@@ -120,6 +120,8 @@ static int join_pool(struct worker *worker, struct error *err)
 			rc = take_over_abandoned(worker, prefect, /* restarted= */ true, err);
 		if (rc == 0)
 			rc = take_over_expired(worker, prefect, /* restarted= */ true, EXPIRED_AT_START_MS, err);
+		if (rc == 0)
+			rc = take_over_drawings(worker, prefect, EXPIRED_AT_START_MS, err);
 	} while (rc != 0 && worker_retry(worker, &trouble, "waiting for the server", err));
 	prefect_free(prefect);
 	return stop_asked(&worker->stop) ? ERR_STOPPED : rc;

@@ -181,7 +181,7 @@ void doctor_check_bulk_delete(struct doctor *doctor, struct finding *finding)
 		finding_set(finding, FINDING_WARN, NULL, "no memory to ask");
 		return;
 	}
-	int rc = flow_run_bulk_delete(doctor->prefect, filter, LIMIT_TOO_LARGE, &deleted, &max, &ambiguous, &err);
+	int rc = flow_run_bulk_delete(doctor->prefect, filter, LIMIT_TOO_LARGE, &deleted, NULL, &max, &ambiguous, &err);
 	if (rc == ERR_INVALID && max > 0)
 		finding_set(finding, FINDING_OK, NULL, "up to %d flow runs in one call", max);
 	else if (rc == 0)

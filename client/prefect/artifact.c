@@ -62,7 +62,7 @@ int artifact_put(struct prefect *prefect, const struct artifact_text *text, char
 /* The body of a search; NULL without memory. */
 static json_t *query_body(const struct artifact_query *query)
 {
-	return json_pack("{s:O*, s:O*}", "artifacts", query->artifacts, "flow_runs", query->flow_runs);
+	return json_pack("{s:O*, s:O*, s:O*}", "artifacts", query->artifacts, "flow_runs", query->flow_runs, "flows", query->flows);
 }
 
 int artifact_filter(struct prefect *prefect, const struct artifact_query *query, struct artifact **ret_artifacts,

@@ -46,6 +46,7 @@ struct artifact_query {
 	const json_t *artifacts; /* ArtifactFilter */
 	const json_t *flow_runs; /* FlowRunFilter: only artifacts of runs that are there and match */
 	const char *sort;        /* ArtifactSort; the server's default is ID_DESC */
+	const json_t *flows;     /* FlowFilter: likewise */
 	int limit;               /* 0: a whole page, PREFECT_PAGE_MAX */
 	int64_t offset;
 };

@@ -156,7 +156,7 @@ static int refused_limit(const json_t *refusal)
 }
 
 int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limit, int64_t *ret_deleted,
-                         int *ret_max, bool *ret_ambiguous, struct error *err)
+                         json_t **ret_ids, int *ret_max, bool *ret_ambiguous, struct error *err)
 {
 	AUTO_JSON *answer = NULL;
 	AUTO_JSON *refusal = NULL;
@@ -185,5 +185,7 @@ int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limi
 		return error_set(err, ERR_DECODE, "POST /flow_runs/bulk_delete: the answer has no list 'deleted'");
 	}
 	*ret_deleted = (int64_t)json_array_size(deleted);
+	if (ret_ids != NULL)
+		*ret_ids = json_incref(json_object_get(answer, "deleted"));
 	return 0;
 }

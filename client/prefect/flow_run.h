@@ -73,9 +73,10 @@ int flow_run_delete(struct prefect *prefect, const char *id, struct error *err) 
  * that changes in those milliseconds is still deleted.
  * ERR_NO_ROUTE: this server does not have it. ERR_INVALID: where the limit was too large,
  * @ret_max is set to the largest that the server takes, else to 0.
+ * @ret_ids (may be NULL): those runs' ids, a new array, on success only.
  * @ret_ambiguous: the call failed, but runs may have been deleted (also true for a success after a
  * try whose answer was lost). */
 int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limit, int64_t *ret_deleted,
-                         int *ret_max, bool *ret_ambiguous, struct error *err) MUST_CHECK;
+                         json_t **ret_ids, int *ret_max, bool *ret_ambiguous, struct error *err) MUST_CHECK;
 
 #endif

@@ -76,7 +76,7 @@ int task_run_set_state(struct prefect *prefect, const char *id, enum state_type 
 /* The body of a search; NULL without memory. */
 static json_t *query_body(const struct task_run_query *query)
 {
-	return json_pack("{s:O*, s:O*}", "task_runs", query->task_runs, "flow_runs", query->flow_runs);
+	return json_pack("{s:O*, s:O*, s:O*}", "task_runs", query->task_runs, "flow_runs", query->flow_runs, "flows", query->flows);
 }
 
 int task_run_filter(struct prefect *prefect, const struct task_run_query *query, struct task_run **ret_runs,

@@ -45,6 +45,7 @@ int task_run_set_state(struct prefect *prefect, const char *id, enum state_type 
 struct task_run_query {
 	const json_t *task_runs; /* TaskRunFilter */
 	const json_t *flow_runs; /* FlowRunFilter */
+	const json_t *flows;     /* FlowFilter */
 };
 
 /* POST /task_runs/filter: one page. Release with task_runs_release(). */

@@ -61,7 +61,7 @@ static int delete_runs(struct prefect *prefect, struct error *err)
 	int64_t deleted = -1;
 	int most = -1;
 	bool ambiguous;
-	int rc = flow_run_bulk_delete(prefect, filter, 50, &deleted, &most, &ambiguous, err);
+	int rc = flow_run_bulk_delete(prefect, filter, 50, &deleted, NULL, &most, &ambiguous, err);
 
 	MUST(rc != 0 || deleted >= 0);
 	MUST(most >= 0);

@@ -190,7 +190,7 @@ static void deletes_many(void)
 		bool ambiguous = !row->ambiguous;
 
 		api_open(&api, steps, 2);
-		CHECK_RC(row->name, flow_run_bulk_delete(api.prefect, filter, 100, &deleted, &max, &ambiguous, &err), row->rc, &err);
+		CHECK_RC(row->name, flow_run_bulk_delete(api.prefect, filter, 100, &deleted, NULL, &max, &ambiguous, &err), row->rc, &err);
 		CHECK_INT(row->name, deleted, row->deleted);
 		CHECK_INT(row->name, max, row->max);
 		CHECK_INT(row->name, ambiguous, row->ambiguous);
