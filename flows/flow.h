@@ -32,9 +32,14 @@ struct flow_ctx;
 
 typedef enum flow_outcome flow_body(struct flow_ctx *ctx);
 
+/* The run ended without its body (@expired: since nobody answered in time): leaves what is to be read of it. Best effort; may
+ * be called more than once. @ctx is only for reading, and for the timeline. */
+typedef void flow_epilogue(struct flow_ctx *ctx, enum state_type type, bool expired);
+
 struct flow_spec {
 	const char *name; /* the flow's name on the server */
 	flow_body *body;
+	flow_epilogue *epilogue; /* NULL for none */
 };
 
 /* The names of all flows: a new JSON array, NULL without memory. */
@@ -45,8 +50,9 @@ const struct flow_spec *flow_find(const char *name);
 
 /* --- what the run is --------------------------------------------------------------------------------- */
 
-/* The run's id and its parameters (an object, maybe empty); borrowed. */
+/* The run's id and its parameters (an object, maybe empty), the name of this worker; borrowed. */
 const char *flow_run_id(const struct flow_ctx *ctx);
+const char *flow_worker_name(const struct flow_ctx *ctx);
 const json_t *flow_parameters(const struct flow_ctx *ctx);
 
 /* The server's time at which the run last became Running. */
@@ -55,6 +61,9 @@ time_us flow_running_since(const struct flow_ctx *ctx);
 /* The server's time at which the run was first Running since it last ended: the same until it ends again, whatever happens on
  * the way (pauses, restarts, other workers); a retry has another. */
 time_us flow_begun_at(const struct flow_ctx *ctx);
+
+/* When the run was approved (or went on after its question), by the server's clock; 0 where it was not, or is not known. */
+time_us flow_approved_at(const struct flow_ctx *ctx);
 
 /* What the operator's configuration says about AI approvals now; borrowed until the body returns. */
 struct flow_ai flow_ai(const struct flow_ctx *ctx);
@@ -176,6 +185,8 @@ void flow_recovered(struct flow_ctx *ctx);
 
 /* Has flow_may_go_on(), flow_wait() or flow_retry() told the body to stop? */
 bool flow_halted(const struct flow_ctx *ctx);
+/* Because the run is being cancelled? Then flow_halt() ends it. */
+bool flow_cancelling(const struct flow_ctx *ctx);
 
 /* Ends a body that was told to stop. @so_far (one phrase, like "deleted 3 of 10 flow runs") goes into the
  * state's message where the run was cancelled, else into the log. */

@@ -4,7 +4,7 @@
 #include "flows/flow.h"
 
 static const struct flow_spec flows[] = {
-	{DATABASE_CLEANUP_FLOW, database_cleanup},
+	{DATABASE_CLEANUP_FLOW, database_cleanup, database_cleanup_ended},
 };
 
 json_t *flow_names(void)

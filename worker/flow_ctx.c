@@ -64,7 +64,7 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
 		ctx->running_since = run->start_time;
 	ctx->run = *run;
 	*run = (struct flow_run){0};
-	timeline_init(&ctx->timeline, &worker->http.pictures, &worker->clock, ctx->run.id, question->number);
+	timeline_init(&ctx->timeline, &worker->http.pictures, &worker->clock, ctx->run.id, flow_begun_at(ctx));
 	return ctx;
 }
 
@@ -82,6 +82,16 @@ void flow_ctx_free(struct flow_ctx *ctx)
 const char *flow_run_id(const struct flow_ctx *ctx)
 {
 	return ctx->run.id;
+}
+
+const char *flow_worker_name(const struct flow_ctx *ctx)
+{
+	return ctx->worker->name;
+}
+
+time_us flow_approved_at(const struct flow_ctx *ctx)
+{
+	return ctx->question.answered_at != 0 ? ctx->question.answered_at : ctx->approved_at;
 }
 
 const json_t *flow_parameters(const struct flow_ctx *ctx)
@@ -268,6 +278,11 @@ static void end_steps(struct flow_ctx *ctx, enum state_type type, const char *me
 bool flow_halted(const struct flow_ctx *ctx)
 {
 	return ctx->halt != HALT_NOT;
+}
+
+bool flow_cancelling(const struct flow_ctx *ctx)
+{
+	return ctx->halt == HALT_STATE && ctx->halt_state == STATE_CANCELLING;
 }
 
 static bool halt(struct flow_ctx *ctx, enum halt why)

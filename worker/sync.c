@@ -51,6 +51,8 @@ static int sync_round(struct worker *worker, struct prefect *prefect, bool expir
 		rc = take_over_abandoned(worker, prefect, /* restarted= */ worker->restart_incomplete, err);
 	if (rc == 0 && expired_too)
 		rc = take_over_expired(worker, prefect, /* restarted= */ false, EXPIRED_PAST_MS, err);
+	if (rc == 0 && expired_too)
+		rc = take_over_drawings(worker, prefect, EXPIRED_PAST_MS, err);
 	return rc;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
 
@@ -202,6 +203,29 @@ static int tell_expired(struct take_over *t, const struct flow_run *run, struct 
 	if (rc != 0 || (strcmp(name, t->worker->name) != 0 && !gone))
 		return rc;
 	return watch_tell_ended(t->worker, t->prefect, run, err);
+}
+
+/* --- timelines that go on after their run ---------------------------------------------------------------- */
+
+/* Whoever ended the run may be about to end its steps. */
+#define DRAWING_GRACE_US (15 * US_PER_SEC)
+
+int take_over_drawings(struct worker *worker, struct prefect *prefect, int64_t past_ms, struct error *err)
+{
+	AUTO_JSON *ids = NULL;
+	time_us now = prefect_now(prefect);
+	size_t i;
+	json_t *id;
+
+	int rc = timeline_find_open(prefect, now - past_ms * 1000, now - DRAWING_GRACE_US, &ids, err);
+	json_array_foreach(ids, i, id)
+	{
+		struct error one;
+		const char *run = json_string_value(id);
+		if (!registry_has(&worker->registry, run) && watch_draw_ended(worker, prefect, run, &one) != 0)
+			log_debug("flow run %s: its timeline cannot be ended yet: %s", run, one.text);
+	}
+	return rc;
 }
 
 /* --- going through the lists ----------------------------------------------------------------------------- */

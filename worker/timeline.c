@@ -1,5 +1,6 @@
 #include "worker/timeline.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #define QUIET_MS 10000
 
 void timeline_init(struct timeline *timeline, const struct http_settings *http, struct server_clock *clock,
-                   const char *flow_run_id, int attempt)
+                   const char *flow_run_id, time_us attempt)
 {
 	*timeline = (struct timeline){.http = http, .clock = clock, .attempt = attempt};
 	(void)snprintf(timeline->flow_run_id, UUID_SIZE, "%s", flow_run_id);
@@ -97,7 +98,7 @@ static int read_steps(struct timeline *timeline, struct error *err)
 	AUTO_JSON *task_runs = json_pack("{s:{s:[s]}}", "tags", "all_", TIMELINE_TAG);
 	struct task_run *runs;
 	size_t count;
-	char attempt[16];
+	char attempt[24];
 
 	if (timeline->known)
 		return 0;
@@ -107,7 +108,7 @@ static int read_steps(struct timeline *timeline, struct error *err)
 	                         &runs, &count, err);
 	if (rc != 0)
 		return rc;
-	(void)snprintf(attempt, sizeof attempt, "%d", timeline->attempt);
+	(void)snprintf(attempt, sizeof attempt, "%" PRId64, timeline->attempt);
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(runs[i].dynamic_key, attempt) == 0 && strcmp(runs[i].flow_run_id, timeline->flow_run_id) == 0)
 			take_over(timeline, &runs[i]);
@@ -121,11 +122,11 @@ static int create_step(struct timeline *timeline, struct timeline_step *step, st
 	const struct timeline_step *before = find_step(timeline, step->after);
 	const char *upstream[] = {before != NULL && before->id[0] != '\0' ? before->id : NULL, NULL};
 	char key[sizeof KEY_PREFIX + TIMELINE_NAME_SIZE];
-	char attempt[16];
+	char attempt[24];
 	struct task_run made;
 
 	(void)snprintf(key, sizeof key, KEY_PREFIX "%s", step->name);
-	(void)snprintf(attempt, sizeof attempt, "%d", timeline->attempt);
+	(void)snprintf(attempt, sizeof attempt, "%" PRId64, timeline->attempt);
 	int rc = task_run_create(timeline->prefect,
 	                         &(struct task_run_new){.flow_run_id = timeline->flow_run_id, .name = step->name, .task_key = key,
 	                                                .dynamic_key = attempt, .tag = TIMELINE_TAG, .upstream = upstream,
@@ -261,59 +262,54 @@ static json_t *open_steps(void)
 	                 "RUNNING");
 }
 
-/* Each ends as @type; STATE_UNKNOWN: as its flow run did. */
-static int end_each(struct prefect *prefect, const struct task_run *steps, size_t count, enum state_type type,
-                    const char *message, struct error *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		enum state_type wanted = type;
-		struct flow_run run;
-
-		if (type == STATE_UNKNOWN) {
-			rc = flow_run_read(prefect, steps[i].flow_run_id, &run, err);
-			if (rc == 0) {
-				wanted = (enum state_type)run.state_type;
-				flow_run_release(&run);
-			}
-		}
-		if (rc == 0 && state_type_is_terminal(wanted))
-			rc = task_run_set_state(prefect, steps[i].id, wanted, message, err);
-		rc = is_settled(rc) ? 0 : rc;
-	}
-	return rc;
-}
-
-static int close_steps(struct prefect *prefect, json_t *flow_runs, enum state_type type, const char *message,
-                       struct error *err)
+/* Those of @flow_runs (a FlowRunFilter, taken). */
+static int find_open_steps(struct prefect *prefect, json_t *flow_runs, struct task_run **ret_steps, size_t *ret_count,
+                           struct error *err)
 {
 	AUTO_JSON *owned = flow_runs;
 	AUTO_JSON *task_runs = open_steps();
-	struct task_run *steps;
-	size_t count;
 
 	if (flow_runs == NULL || task_runs == NULL)
 		return error_nomem(err);
-	int rc = task_run_filter(prefect, &(struct task_run_query){.task_runs = task_runs, .flow_runs = flow_runs}, &steps,
-	                         &count, err);
-	if (rc != 0)
-		return rc;
-	rc = end_each(prefect, steps, count, type, message, err);
-	task_runs_release(steps, count);
-	return rc;
+	return task_run_filter(prefect, &(struct task_run_query){.task_runs = task_runs, .flow_runs = flow_runs}, ret_steps,
+	                       ret_count, err);
 }
 
 int timeline_close(struct prefect *prefect, const char *flow_run_id, enum state_type type, const char *message,
                    struct error *err)
 {
-	return close_steps(prefect, json_pack("{s:{s:[s]}}", "id", "any_", flow_run_id), type, message, err);
+	struct task_run *steps;
+	size_t count;
+
+	int rc = find_open_steps(prefect, json_pack("{s:{s:[s]}}", "id", "any_", flow_run_id), &steps, &count, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		rc = strcmp(steps[i].flow_run_id, flow_run_id) == 0 ? task_run_set_state(prefect, steps[i].id, type, message, err) : 0;
+		rc = is_settled(rc) ? 0 : rc;
+	}
+	task_runs_release(steps, count);
+	return rc;
 }
 
-int timeline_sweep(struct prefect *prefect, time_us since, struct error *err)
+int timeline_find_open(struct prefect *prefect, time_us since, time_us until, json_t **ret_flow_run_ids, struct error *err)
 {
-	json_t *ended = json_pack("{s:{s:{s:o}}, s:{s:o}}", "state", "type", "any_", state_terminal_types(), "end_time",
-	                          "after_", json_time(since));
+	json_t *ended = json_pack("{s:{s:{s:o}}, s:{s:o, s:o}}", "state", "type", "any_", state_terminal_types(), "end_time",
+	                          "after_", json_time(since), "before_", json_time(until));
+	AUTO_JSON *seen = json_object();
+	struct task_run *steps;
+	size_t count;
+	const char *id;
+	json_t *value;
 
-	return close_steps(prefect, ended, STATE_UNKNOWN, "the run ended while nobody drew its timeline", err);
+	int rc = find_open_steps(prefect, ended, &steps, &count, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < count; i++)
+		(void)json_object_set_new(seen, steps[i].flow_run_id, json_true());
+	task_runs_release(steps, count);
+	*ret_flow_run_ids = json_array();
+	json_object_foreach(seen, id, value)
+		(void)json_array_append_new(*ret_flow_run_ids, json_string(id));
+	return 0;
 }

@@ -3,10 +3,10 @@
  * All of it is for reading, so nothing of it stops or slows a flow: a session of its own with short limits makes the
  * requests, and after one that failed it keeps quiet for a while. What a step should look like is remembered here meanwhile,
  * and written when the server is back; what this process can no longer write (it was killed, the run was ended by
- * somebody else) any worker puts right later: timeline_sweep().
+ * somebody else) any worker puts right later: timeline_find_open().
  *
- * A step is the task run with task_key "janitor.STEP" and the number of the run's question as its dynamic_key: a body that
- * is started again finds its steps there and adds none; a run that is done again (and asked anew) gets new ones.
+ * A step is the task run with task_key "janitor.STEP" and the attempt of the run as its dynamic_key (flow_begun_at(), in
+ * microseconds): a body that is started again finds its steps there and adds none; a run that is done again gets new ones.
  * Thread rule: a struct timeline belongs to the thread of its flow body. */
 #ifndef WORKER_TIMELINE_H
 #define WORKER_TIMELINE_H
@@ -34,7 +34,7 @@ struct timeline {
 	struct server_clock *clock;       /* borrowed */
 	struct prefect *prefect;          /* NULL until it is needed */
 	char flow_run_id[UUID_SIZE];
-	int attempt;
+	time_us attempt;
 	struct timeline_step *steps;      /* owned */
 	size_t count;
 	bool known;                       /* the steps of an earlier start of the body were read */
@@ -44,7 +44,7 @@ struct timeline {
 
 /* @http (which has to live as long as @timeline, and has short limits) and @clock are borrowed. No request. */
 void timeline_init(struct timeline *timeline, const struct http_settings *http, struct server_clock *clock,
-                   const char *flow_run_id, int attempt);
+                   const char *flow_run_id, time_us attempt);
 void timeline_release(struct timeline *timeline);
 
 /* See flow_step_begin(), flow_step_end(). */
@@ -72,8 +72,9 @@ int timeline_update(struct timeline *timeline, const char *id, const char *descr
 int timeline_close(struct prefect *prefect, const char *flow_run_id, enum state_type type, const char *message,
                    struct error *err) MUST_CHECK;
 
-/* Finds steps that have not ended of runs that have, since @since by the server's clock, and ends them. One request where
- * there are none. */
-int timeline_sweep(struct prefect *prefect, time_us since, struct error *err) MUST_CHECK;
+/* The flow runs that have ended from @since to @until, by the server's clock, and have steps that have not: a new array of ids,
+ * one page of steps at most. */
+int timeline_find_open(struct prefect *prefect, time_us since, time_us until, json_t **ret_flow_run_ids,
+                       struct error *err) MUST_CHECK;
 
 #endif

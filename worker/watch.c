@@ -5,6 +5,7 @@
 #include "client/base/log.h"
 #include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
+#include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
 
@@ -15,6 +16,33 @@
 #define QUEUE_EVERY_MS 2000
 /* How long a lease is asked for, as Prefect's own client does. */
 #define LEASE_S 300
+
+/* What is to be read of a run that ended without its body: the report, and its steps as ended. */
+int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char *id, struct error *err)
+{
+	const struct flow_spec *flow;
+	struct question question;
+	struct flow_run run;
+
+	int rc = flow_run_read(prefect, id, &run, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? 0 : rc;
+	enum state_type type = (enum state_type)run.state_type;
+	bool expired = flow_run_pause_expired(&run);
+	rc = worker_find_flow(worker, prefect, run.flow_id, &flow, err);
+	if (rc == 0)
+		rc = question_read(prefect, &run, &question, err);
+	struct flow_ctx *ctx = rc == 0 && flow != NULL && flow->epilogue != NULL && state_type_is_terminal(type)
+	                               ? flow_ctx_new(worker, prefect, &run, NULL, NULL, &question)
+	                               : NULL;
+	if (ctx != NULL)
+		flow->epilogue(ctx, type, expired);
+	flow_ctx_free(ctx);
+	flow_run_release(&run);
+	if (rc == 0 && state_type_is_terminal(type))
+		rc = timeline_close(prefect, id, type, expired ? "nobody answered in time" : "the run ended without it", err);
+	return rc;
+}
 
 /* Ended by the server or by somebody else: the window of the approval has passed, or a state was forced. What was
  * deleted before a pause in the middle of a deletion stays deleted; without an answer nothing ever was. */
@@ -40,7 +68,9 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 	               answered ? " while it was paused: nothing was deleted since"
 	                        : flow_run_pause_expired(run) ? ", nobody approved: nothing was deleted"
 	                                                      : " while it waited for an approval: nothing was deleted");
-	rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
+	rc = watch_draw_ended(worker, prefect, run->id, err);
+	if (rc == 0)
+		rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
 	if (rc != 0 && rc != ERR_NOT_FOUND)
 		return rc;
 	if (flow_run_pause_expired(run))

@@ -108,6 +108,8 @@ int sync_once(struct worker *worker, struct prefect *prefect, struct error *err)
  * that are marked as this process's and not in its hands, and at the start (@restarted) those of this worker's name.
  * Paused ones are watched from then on, the others go on. */
 int take_over_abandoned(struct worker *worker, struct prefect *prefect, bool restarted, struct error *err) MUST_CHECK;
+/* Draws the end of runs that ended in the last @past_ms and whose timeline goes on, since nobody was there to end it. */
+int take_over_drawings(struct worker *worker, struct prefect *prefect, int64_t past_ms, struct error *err) MUST_CHECK;
 /* Says in the log of runs whose question expired in the last @past_ms, while no worker watched them, that nothing was
  * deleted. */
 int take_over_expired(struct worker *worker, struct prefect *prefect, bool restarted, int64_t past_ms,
@@ -119,6 +121,9 @@ void *watch_thread(void *worker);
 /* Says in the run's log how the wait for an answer ended: the run is in a final state that it did not set itself. */
 int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run,
                      struct error *err) MUST_CHECK;
+
+/* Leaves what is to be read of a run that is in a final state: its flow's epilogue, and no step that goes on. */
+int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
 
 /* Starts the body of @run (ACTIVE in the registry) in a thread of its own. */
 void executor_start(struct worker *worker, const struct run *run);

@@ -8,7 +8,7 @@
 #include "flows/database_cleanup/agent_decision.h"
 #include "flows/database_cleanup/agent_setup.h"
 #include "flows/database_cleanup/agent_verdict.h"
-#include "flows/database_cleanup/preview.h"
+#include "flows/database_cleanup/preview_table.h"
 
 /* The MCP server says that Prefect does not answer, while it answers this worker. */
 #define UNREACHABLE_MAX 3
@@ -128,10 +128,11 @@ static int make_setup(struct flow_ctx *ctx, const struct flow_ai *ai, const stru
 	struct preview preview;
 	int rc;
 
-	while ((rc = preview_collect(flow_api(ctx), plan, &preview, err)) != 0)
+	while ((rc = preview_show(ctx, plan, &preview, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
+	flow_step_begin(ctx, "approval", "preview");
 	rc = agent_setup_init(ai, &preview, plan, flow_run_id(ctx), ret_setup, err);
 	preview_release(&preview);
 	if (rc != 0)

@@ -7,7 +7,7 @@
 #include "client/base/embed.h"
 #include "client/base/text.h"
 #include "flows/database_cleanup/agent_verdict.h"
-#include "flows/database_cleanup/preview.h"
+#include "flows/database_cleanup/preview_table.h"
 
 /* Job variable of the pool, and its default there. */
 #define TIMEOUT_VARIABLE "approval_timeout"
@@ -42,7 +42,7 @@ static int make_form(struct flow_ctx *ctx, const struct plan *plan, const json_t
 {
 	struct preview preview;
 
-	int rc = preview_collect(flow_api(ctx), plan, &preview, err);
+	int rc = preview_show(ctx, plan, &preview, err);
 	if (rc != 0)
 		return rc;
 	char *markdown = describe(&preview, plan, advice);
@@ -72,6 +72,7 @@ enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, co
 
 	int64_t timeout_s = flow_job_variable(ctx, TIMEOUT_VARIABLE, TIMEOUT_DEFAULT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S);
 	flow_show(ctx, markdown);
+	flow_step_begin(ctx, "approval", "preview");
 	char summary[80];
 	(void)snprintf(summary, sizeof summary, "%" PRId64 " flow runs would be deleted", plan->total);
 	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .summary = summary,

@@ -10,25 +10,71 @@
 #include "flows/database_cleanup/deletion.h"
 #include "flows/database_cleanup/plan.h"
 #include "flows/database_cleanup/policy.h"
+#include "flows/database_cleanup/report.h"
 
 #define NOTHING_DELETED "nothing was deleted"
 
 EMBED_DECLARE(flows_database_cleanup_parameters_schema_json);
 EMBED_DECLARE(flows_database_cleanup_description_md);
 
-/* What happened to a step: NULL where the story goes on, else what the body returns. */
-#define STOP_UNLESS_OK(ctx, err) (flow_halted(ctx) ? flow_halt(ctx, NOTHING_DELETED) : flow_fail(ctx, err))
+/* --- how it ends: the report, then the state ---------------------------------------------------------------- */
+
+/* The body was told to stop. Only a run that is being cancelled ends by that. */
+static enum flow_outcome halt(struct flow_ctx *ctx, struct report report, const char *so_far)
+{
+	AUTO_TEXT message = {.max = 600};
+
+	if (flow_cancelling(ctx)) {
+		text_addf(&message, "cancelled: %s", so_far);
+		report.outcome = "cancelled";
+		report.message = text_str(&message);
+		report_write(ctx, &report);
+	}
+	return flow_halt(ctx, so_far);
+}
+
+static enum flow_outcome finish(struct flow_ctx *ctx, enum state_type type, const struct report *report, json_t *data)
+{
+	if (!flow_may_go_on(ctx)) {
+		json_decref(data);
+		return halt(ctx, *report, report->message);
+	}
+	report_write(ctx, report);
+	return flow_finish(ctx, type, report->message, data);
+}
+
+static enum flow_outcome fail(struct flow_ctx *ctx, struct report report, const struct error *err)
+{
+	if (!flow_may_go_on(ctx))
+		return halt(ctx, report, err->text);
+	report.outcome = "failed";
+	report.message = err->text;
+	report_write(ctx, &report);
+	return flow_fail(ctx, err);
+}
+
+/* A step did not come to its end: the body was told to stop, or it failed. */
+static enum flow_outcome stop(struct flow_ctx *ctx, struct report report, const struct error *err)
+{
+	return flow_halted(ctx) ? halt(ctx, report, NOTHING_DELETED) : fail(ctx, report, err);
+}
+
+/* --- the plan ---------------------------------------------------------------------------------------------- */
 
 /* Makes the plan and stores it; waits out an outage. */
 static int make_plan(struct flow_ctx *ctx, const struct policy *policy, struct plan *ret_plan, struct error *err)
 {
+	char found[80];
 	int rc;
 
+	flow_step_begin(ctx, "query", NULL);
 	/* "Now" is the server's: the moment at which it set this run to Running, which is past by any clock. */
 	while ((rc = plan_make(flow_api(ctx), policy, flow_begun_at(ctx), ret_plan, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
+	(void)snprintf(found, sizeof found, "%" PRId64 " flow runs match", ret_plan->total);
+	flow_step_end(ctx, "query", STATE_COMPLETED, found);
 	if (ret_plan->total == 0)
 		return 0;
 
@@ -95,69 +141,86 @@ static int read_decision(struct flow_ctx *ctx, const struct plan *plan, struct d
 	}
 }
 
-static enum flow_outcome finish_rejected(struct flow_ctx *ctx, const struct decision *decision)
+static enum flow_outcome finish_rejected(struct flow_ctx *ctx, struct report report)
 {
+	const char *notes = report.decision->notes;
 	AUTO_TEXT message = {.max = 600};
 
-	text_addf(&message, "rejected, " NOTHING_DELETED "%s%.400s", decision->notes[0] != '\0' ? ": " : "", decision->notes);
-	return flow_finish(ctx, STATE_COMPLETED, text_str(&message),
-	                   json_pack("{s:s, s:s}", "status", "rejected", "reason", decision->notes));
+	text_addf(&message, "rejected, " NOTHING_DELETED "%s%.400s", notes[0] != '\0' ? ": " : "", notes);
+	report.outcome = "rejected";
+	report.message = text_str(&message);
+	return finish(ctx, STATE_COMPLETED, &report, json_pack("{s:s, s:s}", "status", "rejected", "reason", notes));
 }
 
-static enum flow_outcome finish_dry_run(struct flow_ctx *ctx, const struct plan *plan)
+static enum flow_outcome finish_dry_run(struct flow_ctx *ctx, struct report report)
 {
+	int64_t total = report.plan->total;
 	char message[120];
 
-	(void)snprintf(message, sizeof message, "dry run: would delete %" PRId64 " flow runs, " NOTHING_DELETED, plan->total);
-	return flow_finish(ctx, STATE_COMPLETED, message,
-	                   json_pack("{s:s, s:I}", "status", "dry_run", "would_delete", (json_int_t)plan->total));
+	(void)snprintf(message, sizeof message, "dry run: would delete %" PRId64 " flow runs, " NOTHING_DELETED, total);
+	report.outcome = "dry_run";
+	report.message = message;
+	return finish(ctx, STATE_COMPLETED, &report,
+	              json_pack("{s:s, s:I}", "status", "dry_run", "would_delete", (json_int_t)total));
 }
 
-static enum flow_outcome finish_deleted(struct flow_ctx *ctx, const struct plan *plan,
-                                        const struct decision *decision, const struct deletion_result *result)
+static void describe_deletion(const struct plan *plan, const struct deletion_result *result, struct text *message)
 {
+	text_addf(message, "deleted %" PRId64 " of %" PRId64 " flow runs", result->deleted, plan->total);
+	if (result->failed > 0)
+		text_addf(message, "; %" PRId64 " could not be deleted (see the log)", result->failed);
+	if (result->given_up)
+		text_addf(message, "; given up: the server refused one deletion after the other");
+	if (result->left > result->failed && !result->given_up)
+		text_addf(message, "; %" PRId64 " are left without a reason given", result->left - result->failed);
+	if (result->gone > 0)
+		text_addf(message, "; %" PRId64 " were run again or deleted by others", result->gone);
+}
+
+static enum flow_outcome finish_deleted(struct flow_ctx *ctx, struct report report, const struct deletion_result *result)
+{
+	const struct plan *plan = report.plan;
 	char span[TIME_TEXT_SIZE];
 	AUTO_TEXT message = {.max = 600};
 	bool failed = result->deleted == 0 && result->left > 0;
 
-	text_addf(&message, "deleted %" PRId64 " of %" PRId64 " flow runs", result->deleted, plan->total);
-	if (result->failed > 0)
-		text_addf(&message, "; %" PRId64 " could not be deleted (see the log)", result->failed);
-	if (result->given_up)
-		text_addf(&message, "; given up: the server refused one deletion after the other");
-	if (result->left > result->failed && !result->given_up)
-		text_addf(&message, "; %" PRId64 " are left without a reason given", result->left - result->failed);
-	if (result->gone > 0)
-		text_addf(&message, "; %" PRId64 " were run again or deleted by others", result->gone);
+	describe_deletion(plan, result, &message);
 	flow_log(ctx, LOG_LEVEL_INFO, "the deletion took %s", span_format(result->took_ms, span));
-
-	return flow_finish(ctx, failed ? STATE_FAILED : STATE_COMPLETED, text_str(&message),
-	                   json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:O, s:s, s:s}", "status", failed ? "failed" : "completed",
-	                             "deleted", (json_int_t)result->deleted, "failed", (json_int_t)result->failed,
-	                             "matched", (json_int_t)plan->total, "remaining", (json_int_t)result->left, "gone",
-	                             (json_int_t)result->gone, "failed_ids", result->failed_ids, "plan", plan->digest,
-	                             "notes", decision->notes));
+	report.outcome = failed ? "failed" : "completed";
+	report.message = text_str(&message);
+	report.result = result;
+	report.after = "verify";
+	return finish(ctx, failed ? STATE_FAILED : STATE_COMPLETED, &report,
+	              json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:O, s:s, s:s}", "status", report.outcome, "deleted",
+	                        (json_int_t)result->deleted, "failed", (json_int_t)result->failed, "matched",
+	                        (json_int_t)plan->total, "remaining", (json_int_t)result->left, "gone",
+	                        (json_int_t)result->gone, "failed_ids", result->failed_ids, "plan", plan->digest, "notes",
+	                        report.decision->notes));
 }
 
-static enum flow_outcome halt_deletion(struct flow_ctx *ctx, const struct plan *plan, int64_t deleted)
+static enum flow_outcome halt_deletion(struct flow_ctx *ctx, struct report report, int64_t deleted)
 {
 	char so_far[100];
-	int64_t counted = deletion_so_far(ctx, plan);
+	int64_t counted = deletion_so_far(ctx, report.plan);
 
 	/* What the server counts holds also for batches whose answer was lost, and for earlier starts of the body. */
 	if (counted > deleted)
 		deleted = counted;
-	if (counted < 0 && deleted == 0)
-		return flow_halt(ctx, "how many flow runs were deleted cannot be told now");
-	if (deleted == 0)
-		return flow_halt(ctx, NOTHING_DELETED);
-	(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, plan->total);
-	return flow_halt(ctx, so_far);
+	int64_t known = counted < 0 && deleted == 0 ? -1 : deleted;
+	if (known != 0) {
+		report.deleted = &known;
+		deletion_settle(ctx, report.plan);
+	}
+	if (known < 0)
+		return halt(ctx, report, "how many flow runs were deleted cannot be told now");
+	if (known == 0)
+		return halt(ctx, report, NOTHING_DELETED);
+	(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, report.plan->total);
+	return halt(ctx, report, so_far);
 }
 
 /* Deletes what was approved, and reports. */
-static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan,
-                                     const struct decision *decision)
+static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct report *report)
 {
 	struct deletion_result result = {0};
 	struct error err;
@@ -165,85 +228,96 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct policy *
 
 	/* One deletion at a time on this server; what an earlier start of the body deleted stays counted. */
 	if (!flow_has_turn(ctx))
-		return flow_halted(ctx) ? halt_deletion(ctx, plan, 0) : flow_queue(ctx);
+		return flow_halted(ctx) ? halt_deletion(ctx, *report, 0) : flow_queue(ctx);
 
-	int rc = deletion_run(ctx, plan, policy->batch_size, &result, &err);
+	int rc = deletion_run(ctx, report->plan, report->policy->batch_size, &result, &err);
 	if (rc == ERR_BUSY && !flow_halted(ctx)) {
 		outcome = flow_queue(ctx);
 	} else if (rc == 0) {
-		outcome = finish_deleted(ctx, plan, decision, &result);
+		outcome = finish_deleted(ctx, *report, &result);
 	} else if (flow_halted(ctx)) {
-		outcome = halt_deletion(ctx, plan, result.deleted);
+		outcome = halt_deletion(ctx, *report, result.deleted);
 	} else {
-		outcome = flow_fail(ctx, &err);
+		deletion_settle(ctx, report->plan);
+		outcome = fail(ctx, *report, &err);
 	}
 	deletion_result_release(&result);
 	return outcome;
 }
 
 /* What was decided is done. */
-static enum flow_outcome act(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan,
-                             const struct decision *decision)
+static enum flow_outcome act(struct flow_ctx *ctx, const struct report *report)
 {
+	const struct decision *decision = report->decision;
+	AUTO_TEXT message = {.max = 600};
+
+	text_addf(&message, "%s by %s%s%.400s", decision->approved ? "approved" : "not approved", decision->by,
+	          decision->notes[0] != '\0' ? ": " : "", decision->notes);
+	flow_step_end(ctx, "approval", STATE_COMPLETED, text_str(&message));
 	if (!decision->approved)
-		return finish_rejected(ctx, decision);
-	if (plan->dry_run || policy->dry_run) /* what was shown holds; parameters that were changed since only narrow it */
-		return finish_dry_run(ctx, plan);
-	return delete_plan(ctx, policy, plan, decision);
+		return finish_rejected(ctx, *report);
+	if (report->plan->dry_run || report->policy->dry_run) /* what was shown holds; parameters that were changed since only narrow it */
+		return finish_dry_run(ctx, *report);
+	return delete_plan(ctx, report);
+}
+
+static enum flow_outcome go_on_with_plan(struct flow_ctx *ctx, struct report report)
+{
+	struct decision decision;
+	struct error err;
+
+	/* Cancelled while it was paused, or while its worker was away: the state says what had been deleted by then. */
+	if (!flow_may_go_on(ctx))
+		return halt_deletion(ctx, report, 0);
+	if (read_decision(ctx, report.plan, &decision, &err) != 0)
+		return flow_halted(ctx) ? halt_deletion(ctx, report, 0) : fail(ctx, report, &err);
+	if (report.policy->approval == APPROVAL_AI)
+		decision.advice = agent_advice_read(ctx, report.plan);
+	flow_log(ctx, LOG_LEVEL_INFO, "%s%s%s", decision.approved ? "approved" : "not approved",
+	         decision.notes[0] != '\0' ? ": " : "", decision.notes);
+
+	report.decision = &decision;
+	enum flow_outcome outcome = act(ctx, &report);
+	decision_release(&decision);
+	return outcome;
 }
 
 /* The second half of the story: the run was paused and is Running again. */
 static enum flow_outcome go_on_after_answer(struct flow_ctx *ctx, const struct policy *policy)
 {
+	struct report report = {.policy = policy, .after = "approval"};
 	struct plan plan;
-	struct decision decision;
 	struct error err;
-	enum flow_outcome outcome;
 
 	if (read_plan(ctx, &plan, &err) != 0)
-		return STOP_UNLESS_OK(ctx, &err);
-
-	/* Cancelled while it was paused, or while its worker was away: the state says what had been deleted by then. */
-	if (!flow_may_go_on(ctx)) {
-		outcome = halt_deletion(ctx, &plan, 0);
-		plan_release(&plan);
-		return outcome;
-	}
-
-	if (read_decision(ctx, &plan, &decision, &err) != 0) {
-		outcome = flow_halted(ctx) ? halt_deletion(ctx, &plan, 0) : flow_fail(ctx, &err);
-		plan_release(&plan);
-		return outcome;
-	}
-	if (policy->approval == APPROVAL_AI)
-		decision.advice = agent_advice_read(ctx, &plan);
-	flow_log(ctx, LOG_LEVEL_INFO, "%s%s%s", decision.approved ? "approved" : "not approved",
-	         decision.notes[0] != '\0' ? ": " : "", decision.notes);
-
-	outcome = act(ctx, policy, &plan, &decision);
-	decision_release(&decision);
+		return stop(ctx, report, &err);
+	report.plan = &plan;
+	enum flow_outcome outcome = go_on_with_plan(ctx, report);
 	plan_release(&plan);
 	return outcome;
 }
 
-static enum flow_outcome finish_no_action(struct flow_ctx *ctx)
+static enum flow_outcome finish_no_action(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan)
 {
-	return flow_finish(ctx, STATE_COMPLETED, "no flow runs match, " NOTHING_DELETED,
-	                   json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
+	return finish(ctx, STATE_COMPLETED,
+	              &(struct report){.outcome = "no_action", .message = "no flow runs match, " NOTHING_DELETED,
+	                               .policy = policy, .plan = plan, .after = "query"},
+	              json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
 }
 
 /* The first half: plan, preview, question. */
 static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy *policy)
 {
+	const struct report report = {.policy = policy, .after = "query"};
 	struct plan plan;
 	struct error err;
 
 	if (!flow_may_go_on(ctx))
-		return flow_halt(ctx, NOTHING_DELETED);
+		return halt(ctx, report, NOTHING_DELETED);
 	if (make_plan(ctx, policy, &plan, &err) != 0)
-		return STOP_UNLESS_OK(ctx, &err);
+		return stop(ctx, report, &err);
 
-	enum flow_outcome outcome = plan.total == 0 ? finish_no_action(ctx) : approval_ask(ctx, &plan, NULL);
+	enum flow_outcome outcome = plan.total == 0 ? finish_no_action(ctx, policy, &plan) : approval_ask(ctx, &plan, NULL);
 	plan_release(&plan);
 	return outcome;
 }
@@ -264,37 +338,41 @@ static int find_plan(struct flow_ctx *ctx, const struct policy *policy, struct p
 }
 
 /* Told to stop before anything was begun now: an earlier start of the body may have deleted by then. */
-static enum flow_outcome halt_attempt(struct flow_ctx *ctx)
+static enum flow_outcome halt_attempt(struct flow_ctx *ctx, const struct policy *policy)
 {
+	struct report report = {.policy = policy, .after = "query"};
 	struct plan plan;
 	struct error err;
 
 	if (read_plan(ctx, &plan, &err) != 0)
-		return flow_halt(ctx, NOTHING_DELETED);
-	enum flow_outcome outcome = plan.planned_at == flow_begun_at(ctx) ? halt_deletion(ctx, &plan, 0) : flow_halt(ctx, NOTHING_DELETED);
+		return halt(ctx, report, NOTHING_DELETED);
+	bool same = plan.planned_at == flow_begun_at(ctx);
+	report.plan = same ? &plan : NULL;
+	enum flow_outcome outcome = same ? halt_deletion(ctx, report, 0) : halt(ctx, report, NOTHING_DELETED);
 	plan_release(&plan);
 	return outcome;
 }
 
-/* Asks the agent about @plan, and does what comes of it. */
-static enum flow_outcome ask_agent(struct flow_ctx *ctx, const struct policy *policy, const struct plan *plan)
+/* Asks the agent about the plan, and does what comes of it. */
+static enum flow_outcome ask_agent(struct flow_ctx *ctx, struct report report)
 {
 	struct decision decision;
 	struct error err;
 	bool ask_person = false;
 	enum flow_outcome outcome;
 
-	if (plan->total == 0)
-		return finish_no_action(ctx);
-	if (agent_approval(ctx, plan, &decision, &ask_person, &err) != 0)
-		return flow_halted(ctx) ? halt_deletion(ctx, plan, 0) : flow_fail(ctx, &err);
+	if (report.plan->total == 0)
+		return finish_no_action(ctx, report.policy, report.plan);
+	if (agent_approval(ctx, report.plan, &decision, &ask_person, &err) != 0)
+		return flow_halted(ctx) ? halt_deletion(ctx, report, 0) : fail(ctx, report, &err);
+	report.decision = ask_person ? NULL : &decision;
 	/* Whatever was decided: maybe somebody cancelled the run meanwhile. */
 	if (!flow_may_go_on(ctx))
-		outcome = halt_deletion(ctx, plan, 0);
+		outcome = halt_deletion(ctx, report, 0);
 	else if (ask_person)
-		outcome = approval_ask(ctx, plan, decision.advice);
+		outcome = approval_ask(ctx, report.plan, decision.advice);
 	else
-		outcome = act(ctx, policy, plan, &decision);
+		outcome = act(ctx, &report);
 	decision_release(&decision);
 	return outcome;
 }
@@ -302,14 +380,17 @@ static enum flow_outcome ask_agent(struct flow_ctx *ctx, const struct policy *po
 /* The whole story where an agent decides: plan, investigation, deletion; or a person is asked with its advice. */
 static enum flow_outcome plan_and_ask_agent(struct flow_ctx *ctx, const struct policy *policy)
 {
+	struct report report = {.policy = policy, .after = "query"};
 	struct plan plan;
 	struct error err;
 
 	if (!flow_may_go_on(ctx))
-		return halt_attempt(ctx);
+		return halt_attempt(ctx, policy);
 	if (find_plan(ctx, policy, &plan, &err) != 0)
-		return flow_halted(ctx) ? halt_attempt(ctx) : flow_fail(ctx, &err);
-	enum flow_outcome outcome = ask_agent(ctx, policy, &plan);
+		return flow_halted(ctx) ? halt_attempt(ctx, policy) : fail(ctx, report, &err);
+	report.plan = &plan;
+	report.after = "approval";
+	enum flow_outcome outcome = ask_agent(ctx, report);
 	plan_release(&plan);
 	return outcome;
 }
@@ -322,7 +403,7 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 
 	/* 1. What is asked for? Wrong parameters end the run before the server is asked anything. */
 	if (policy_read(flow_parameters(ctx), &policy, &err) != 0)
-		return flow_fail(ctx, &err);
+		return fail(ctx, (struct report){0}, &err);
 
 	/* 2. Started again after the answer of a person: decision, deletion, report. */
 	if (flow_was_asked(ctx))
@@ -334,10 +415,36 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 	else if (agent_approval_ready(ctx, &err) == 0)
 		outcome = plan_and_ask_agent(ctx, &policy);
 	else
-		outcome = flow_fail(ctx, &err);
+		outcome = fail(ctx, (struct report){.policy = &policy}, &err);
 
 	policy_release(&policy);
 	return outcome;
+}
+
+void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool expired)
+{
+	struct report report = {.outcome = expired ? "expired" : type == STATE_CANCELLED ? "cancelled" : "ended",
+	                        .message = expired ? "nobody answered in time, " NOTHING_DELETED
+	                                           : "the run was ended by somebody else, or by the server",
+	                        .after = "approval"};
+	struct policy policy = {0};
+	struct plan plan = {0};
+	int64_t deleted = 0;
+	struct error err;
+
+	report.policy = policy_read(flow_parameters(ctx), &policy, &err) == 0 ? &policy : NULL;
+	AUTO_JSON *json = NULL;
+	if (flow_checkpoint_read(ctx, PLAN_KEY, &json, &err) == 0 && plan_decode(json, &plan, &err) == 0)
+		report.plan = &plan;
+	if (!expired && report.plan != NULL)
+		deleted = deletion_so_far(ctx, &plan);
+	if (deleted != 0)
+		report.deleted = &deleted;
+	report_write(ctx, &report);
+	if (report.plan != NULL)
+		plan_release(&plan);
+	if (report.policy != NULL)
+		policy_release(&policy);
 }
 
 json_t *database_cleanup_schema(void)

@@ -5,7 +5,9 @@
 
 #include "client/base/text.h"
 #include "client/prefect/flow_run.h"
+#include "flows/database_cleanup/belongings.h"
 #include "flows/database_cleanup/pace.h"
+#include "flows/database_cleanup/progress.h"
 
 /* Checkpoint: how many runs matched when the deletion began. With it, a body that is started again knows
  * how many its predecessor deleted, without a write per batch. */
@@ -50,6 +52,9 @@ struct deletion {
 	int64_t started_ms;
 	int64_t progress_ms;    /* when progress was last logged */
 	int64_t progress_count;
+	struct progress progress; /* on the run's page */
+	struct tally tally;       /* runs deleted, by the server's answers */
+	int64_t artifacts_deleted;
 };
 
 /* What a call to the server came to, after every wait that could help. */
@@ -83,6 +88,12 @@ static enum call call_result(struct deletion *d, int rc, int tries, const struct
 static bool given_up(const struct deletion *d)
 {
 	return d->refusals_in_a_row >= REFUSALS_IN_A_ROW || json_array_size(d->failed_ids) >= REFUSALS_MAX;
+}
+
+/* How many of the runs of the plan are deleted, by all starts of the body. */
+static int64_t deleted_by_now(const struct deletion *d)
+{
+	return d->begun - d->matched + d->acknowledged;
 }
 
 static void note_deleted(struct deletion *d, int64_t count)
@@ -130,11 +141,12 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
                              struct error *err)
 {
 	for (int tries = 1;; tries++) {
+		AUTO_JSON *ids = NULL;
 		bool ambiguous;
 		bool again;
 		int most;
 		int runs = pace_call(&d->pace, limit);
-		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, runs, ret_deleted, &most, &ambiguous, err);
+		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, runs, ret_deleted, &ids, &most, &ambiguous, err);
 
 		d->uncertain = d->uncertain || ambiguous;
 		if (rc == ERR_INVALID && most > 0 && most < runs) {
@@ -147,8 +159,10 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 			d->single = true;
 			return CALL_REFUSED;
 		}
-		if (rc == 0)
+		if (rc == 0) {
 			d->bulk_seen = true;
+			tally_add(&d->tally, ids);
+		}
 		if (limit > d->pace.batch) /* maybe it was too much for one answer */
 			limit = d->pace.batch;
 		enum call result = call_result(d, rc, tries, err, &again);
@@ -190,70 +204,6 @@ static bool check_due(const struct deletion *d)
 	return flow_checked_ago_ms(d->ctx) >= CHECK_EVERY_MS;
 }
 
-/* Deletes the runs ids[from..to) of the slice; halves what the server refuses until single runs are left.
- * True unless the body has to stop. */
-static bool delete_ids(struct deletion *d, const struct slice *slice, json_t *ids, size_t from, size_t to)
-{
-	AUTO_JSON *part = json_array();
-	struct error err;
-	int64_t deleted = 0;
-
-	if (from >= to || given_up(d))
-		return true;
-	if (check_due(d) && !flow_may_go_on(d->ctx))
-		return false;
-
-	for (size_t i = from; i < to; i++)
-		(void)json_array_append(part, json_array_get(ids, i));
-	AUTO_JSON *filter = slice_filter_ids(slice, part, /* only= */ true);
-	if (filter == NULL)
-		return true;
-
-	switch (delete_many(d, filter, (int)(to - from), &deleted, &err)) {
-	case CALL_OK:
-		note_deleted(d, deleted);
-		return true;
-	case CALL_HALT:
-		return false;
-	case CALL_REFUSED:
-		break;
-	}
-
-	if (to - from == 1) {
-		note_refused(d, json_string_value(json_array_get(ids, from)), &err);
-		return true;
-	}
-	size_t middle = from + (to - from) / 2;
-	return delete_ids(d, slice, ids, from, middle) && delete_ids(d, slice, ids, middle, to);
-}
-
-/* A call with the predicate was refused: find the runs at fault among those that it would have taken. */
-static bool narrow_down(struct deletion *d, const struct slice *slice, int limit, const struct error *why)
-{
-	json_t *ids = NULL;
-	struct error err;
-
-	flow_log(d->ctx, LOG_LEVEL_WARNING, "deleting %d flow runs at once was refused, looking for those at fault: %s", limit,
-	         why->text);
-	enum call result = read_ids(d, slice, limit, &ids, &err);
-	if (result == CALL_REFUSED) {
-		flow_log(d->ctx, LOG_LEVEL_ERROR, "the flow runs at fault cannot be found: %s", err.text);
-		d->refusals_in_a_row = REFUSALS_IN_A_ROW;
-		return true;
-	}
-	if (result == CALL_HALT)
-		return false;
-
-	size_t failed = json_array_size(d->failed_ids);
-	int64_t deleted = d->acknowledged;
-	bool go_on = delete_ids(d, slice, ids, 0, json_array_size(ids));
-	/* Refused together but not one by one: nothing to leave out, so this must not repeat for ever. */
-	if (json_array_size(d->failed_ids) == failed && d->acknowledged == deleted)
-		d->refusals_in_a_row++;
-	json_decref(ids);
-	return go_on;
-}
-
 /* Is this run still in the plan? The last look before a single delete, which takes no predicate. */
 static enum call still_in_slice(struct deletion *d, const struct slice *slice, json_t *id, bool *ret_in, struct error *err)
 {
@@ -292,6 +242,8 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 			rc = 0; /* gone is what was wanted */
 		result = call_result(d, rc, tries, &err, &again);
 		if (result == CALL_OK) {
+			AUTO_JSON *ids = json_pack("[O]", id);
+			tally_add(&d->tally, ids);
 			note_deleted(d, 1);
 			return true;
 		}
@@ -304,14 +256,91 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 	return true;
 }
 
+static bool delete_one_by_one(struct deletion *d, const struct slice *slice, json_t *ids, size_t from, size_t to)
+{
+	bool go_on = true;
+
+	for (size_t i = from; go_on && i < to && !given_up(d); i++) {
+		go_on = !check_due(d) || flow_may_go_on(d->ctx);
+		if (go_on)
+			go_on = delete_single(d, slice, json_array_get(ids, i));
+	}
+	return go_on;
+}
+
+/* Deletes the runs ids[from..to) of the slice; halves what the server refuses until single runs are left.
+ * True unless the body has to stop. */
+static bool delete_ids(struct deletion *d, const struct slice *slice, json_t *ids, size_t from, size_t to)
+{
+	AUTO_JSON *part = json_array();
+	struct error err;
+	int64_t deleted = 0;
+
+	if (from >= to || given_up(d))
+		return true;
+	if (d->single)
+		return delete_one_by_one(d, slice, ids, from, to);
+	if (check_due(d) && !flow_may_go_on(d->ctx))
+		return false;
+
+	for (size_t i = from; i < to; i++)
+		(void)json_array_append(part, json_array_get(ids, i));
+	AUTO_JSON *filter = slice_filter_ids(slice, part, /* only= */ true);
+	if (filter == NULL)
+		return true;
+
+	switch (delete_many(d, filter, (int)(to - from), &deleted, &err)) {
+	case CALL_OK:
+		note_deleted(d, deleted);
+		return true;
+	case CALL_HALT:
+		return false;
+	case CALL_REFUSED:
+		break;
+	}
+
+	if (d->single)
+		return delete_one_by_one(d, slice, ids, from, to);
+	if (to - from == 1) {
+		note_refused(d, json_string_value(json_array_get(ids, from)), &err);
+		return true;
+	}
+	size_t middle = from + (to - from) / 2;
+	return delete_ids(d, slice, ids, from, middle) && delete_ids(d, slice, ids, middle, to);
+}
+
+/* A call with the predicate was refused: find the runs at fault among those that it would have taken. */
+static bool narrow_down(struct deletion *d, const struct slice *slice, int limit, const struct error *why)
+{
+	json_t *ids = NULL;
+	struct error err;
+
+	flow_log(d->ctx, LOG_LEVEL_WARNING, "deleting %d flow runs at once was refused, looking for those at fault: %s", limit,
+	         why->text);
+	enum call result = read_ids(d, slice, limit, &ids, &err);
+	if (result == CALL_REFUSED) {
+		flow_log(d->ctx, LOG_LEVEL_ERROR, "the flow runs at fault cannot be found: %s", err.text);
+		d->refusals_in_a_row = REFUSALS_IN_A_ROW;
+		return true;
+	}
+	if (result == CALL_HALT)
+		return false;
+
+	size_t failed = json_array_size(d->failed_ids);
+	int64_t deleted = d->acknowledged;
+	bool go_on = delete_ids(d, slice, ids, 0, json_array_size(ids));
+	/* Refused together but not one by one: nothing to leave out, so this must not repeat for ever. */
+	if (json_array_size(d->failed_ids) == failed && d->acknowledged == deleted)
+		d->refusals_in_a_row++;
+	json_decref(ids);
+	return go_on;
+}
+
 /* One page, run by run. *ret_empty: nothing matches the slice any more. */
 static bool delete_page(struct deletion *d, const struct slice *slice, int limit, bool *ret_empty)
 {
 	json_t *ids = NULL;
 	struct error err;
-	size_t i;
-	json_t *id;
-	bool go_on = true;
 
 	enum call result = read_ids(d, slice, limit < SINGLE_PAGE ? limit : SINGLE_PAGE, &ids, &err);
 	if (result == CALL_HALT)
@@ -323,14 +352,7 @@ static bool delete_page(struct deletion *d, const struct slice *slice, int limit
 	}
 
 	*ret_empty = json_array_size(ids) == 0;
-	json_array_foreach(ids, i, id)
-	{
-		if (given_up(d) || !go_on)
-			break;
-		go_on = !check_due(d) || flow_may_go_on(d->ctx);
-		if (go_on)
-			go_on = delete_single(d, slice, id);
-	}
+	bool go_on = delete_one_by_one(d, slice, ids, 0, json_array_size(ids));
 	json_decref(ids);
 	return go_on;
 }
@@ -380,13 +402,12 @@ static void log_progress(struct deletion *d)
 		pace_describe(&d->pace, &slowed);
 	}
 	flow_log(d->ctx, LOG_LEVEL_INFO, "deleted %" PRId64 " of %" PRId64 " flow runs (%.0f %%, %.0f/s%s)",
-	         d->begun - d->matched + d->acknowledged, d->begun,
-	         d->begun > 0 ? 100.0 * (double)(d->begun - d->matched + d->acknowledged) / (double)d->begun : 100.0, rate,
+	         deleted_by_now(d), d->begun, d->begun > 0 ? 100.0 * (double)deleted_by_now(d) / (double)d->begun : 100.0, rate,
 	         text_str(&slowed));
 	d->progress_ms = now;
 	d->progress_count = d->acknowledged;
 	/* A worker that dies now has not died at the same place as the one before. No harm where it cannot be noted. */
-	(void)flow_note_progress(d->ctx, d->begun - d->matched + d->acknowledged);
+	(void)flow_note_progress(d->ctx, deleted_by_now(d));
 }
 
 /* A pause, with a look at the run's own state at its end, and every second of a longer one. */
@@ -420,6 +441,8 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 
 	while (!empty && !given_up(d)) {
 		d->in_batch = 0;
+		if (d->acknowledged < d->matched)
+			progress_batch(&d->progress, deleted_by_now(d));
 		while (!empty && d->in_batch < d->pace.batch && !given_up(d)) {
 			if (check_due(d) && !flow_may_go_on(d->ctx))
 				return false;
@@ -427,10 +450,161 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 				return false;
 		}
 		log_progress(d);
+		progress_note(&d->progress, deleted_by_now(d));
 		/* What comes after the last batch finds nothing, and needs no pause before it. */
 		if (!empty && d->acknowledged < d->matched && (!rest(d, d->pace.pause_ms) || !keeps_turn(d)))
 			return false;
 	}
+	return true;
+}
+
+/* --- runs with artifacts: window by window (belongings.h) --------------------------------------------------- */
+
+/* True where @rc is 0, or a later try may be better: *ret_again. Waits out an outage. */
+static bool window_step(struct deletion *d, int rc, int tries, const struct error *err, bool *ret_ok)
+{
+	bool again;
+
+	*ret_ok = call_result(d, rc, tries, err, &again) == CALL_OK;
+	return again;
+}
+
+static bool find_window(struct deletion *d, const struct slice *slice, json_t **ret_runs)
+{
+	AUTO_JSON *filter = slice_filter_ids(slice, d->failed_ids, /* only= */ false);
+	struct error err;
+	bool ok = false;
+	bool again = true;
+
+	for (int tries = 1; again; tries++) {
+		int rc = window_find(flow_api(d->ctx), filter, ret_runs, &err);
+		again = window_step(d, rc, tries, &err, &ok);
+	}
+	return ok;
+}
+
+static bool store_window(struct deletion *d, const json_t *runs)
+{
+	struct error err;
+	bool ok = false;
+	bool again = true;
+
+	for (int tries = 1; again; tries++) {
+		int rc = window_store(d->ctx, d->plan, runs, &err);
+		again = window_step(d, rc, tries, &err, &ok);
+	}
+	return ok;
+}
+
+static bool clear_window(struct deletion *d, const json_t *runs)
+{
+	struct error err;
+	bool ok = false;
+	bool again = true;
+
+	for (int tries = 1; again; tries++) {
+		int rc = window_clear(flow_api(d->ctx), runs, &d->artifacts_deleted, &err);
+		again = window_step(d, rc, tries, &err, &ok);
+	}
+	if (!ok && !flow_halted(d->ctx))
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs stay: %s", err.text);
+	return ok;
+}
+
+/* The runs of one window, in batches. True unless the body has to stop. */
+static bool delete_window(struct deletion *d, const struct slice *slice, json_t *runs)
+{
+	size_t count = json_array_size(runs);
+	size_t to;
+
+	for (size_t from = 0; from < count && !given_up(d); from = to) {
+		size_t batch = (size_t)pace_call(&d->pace, d->pace.batch);
+		to = from + batch < count ? from + batch : count;
+		d->in_batch = 0;
+		progress_batch(&d->progress, deleted_by_now(d));
+		if (!delete_ids(d, slice, runs, from, to))
+			return false;
+		log_progress(d);
+		progress_note(&d->progress, deleted_by_now(d));
+		if (to < count && (!rest(d, d->pace.pause_ms) || !keeps_turn(d)))
+			return false;
+	}
+	return true;
+}
+
+/* Runs of the slice that have artifacts. What cannot be found or stored now is left to the look at the end. True unless the
+ * body has to stop. */
+static bool delete_windows(struct deletion *d, const struct slice *slice)
+{
+	while (slice->count > 0 && !given_up(d)) {
+		AUTO_JSON *runs = NULL;
+		int64_t before = d->acknowledged;
+		size_t failed = json_array_size(d->failed_ids);
+
+		if (!find_window(d, slice, &runs))
+			return !flow_halted(d->ctx);
+		if (json_array_size(runs) == 0)
+			return true;
+		if (!store_window(d, runs))
+			return !flow_halted(d->ctx);
+		if (!delete_window(d, slice, runs) || (!clear_window(d, runs) && flow_halted(d->ctx)))
+			return false;
+		/* Nothing came of it: the runs have left the plan, or the server says one thing and another. */
+		if (d->acknowledged == before && json_array_size(d->failed_ids) == failed && !d->uncertain)
+			return true;
+		if (!rest(d, d->pace.pause_ms) || !keeps_turn(d))
+			return false;
+	}
+	return true;
+}
+
+/* What an earlier start of the body was at when it was killed. */
+static bool finish_window(struct deletion *d, int *ret_rc, struct error *err)
+{
+	AUTO_JSON *runs = NULL;
+
+	while ((*ret_rc = window_read(d->ctx, d->plan, &runs, err)) != 0)
+		if (!flow_retry(d->ctx, err))
+			return false;
+	flow_recovered(d->ctx);
+	(void)clear_window(d, runs);
+	return !flow_halted(d->ctx);
+}
+
+void deletion_settle(struct flow_ctx *ctx, const struct plan *plan)
+{
+	AUTO_JSON *runs = NULL;
+	int64_t deleted = 0;
+	struct error err;
+
+	int rc = window_read(ctx, plan, &runs, &err);
+	if (rc == 0)
+		rc = window_clear(flow_api(ctx), runs, &deleted, &err);
+	if (rc != 0 && rc != ERR_STOPPED)
+		flow_log(ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs may be left: %s", err.text);
+}
+
+/* Every window of the plan, where it has artifacts at all. One that refuses to count them is not asked again: the look at the
+ * end finds what is left. */
+static bool delete_with_artifacts(struct deletion *d, bool again_started, int *ret_rc, struct error *err)
+{
+	int64_t artifacts = 0;
+	bool ok = false;
+	bool again = true;
+
+	if (again_started && !finish_window(d, ret_rc, err))
+		return false;
+	for (int tries = 1; again; tries++) {
+		int rc = belongings_count(flow_api(d->ctx), d->plan, &artifacts, err);
+		again = window_step(d, rc, tries, err, &ok);
+	}
+	if (flow_halted(d->ctx))
+		return false;
+	if (!ok)
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "the artifacts of the flow runs cannot be counted: %s", err->text);
+	for (size_t i = 0; artifacts > 0 && i < d->plan->slice_count; i++)
+		if (!delete_windows(d, &d->plan->slices[i]))
+			return false;
 	return true;
 }
 
@@ -520,6 +694,8 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 		.given_up = given_up(d),
 		.failed_ids = json_incref(d->failed_ids),
 		.took_ms = clock_mono_ms() - d->started_ms,
+		.deleted_now = d->acknowledged,
+		.artifacts_deleted = d->artifacts_deleted,
 	};
 }
 
@@ -554,6 +730,61 @@ static bool another_chance(struct deletion *d)
 	return true;
 }
 
+/* Everything once: runs with artifacts, then the others. True unless the body has to stop, or *ret_rc is an error. */
+static bool delete_pass(struct deletion *d, bool again_started, int64_t *ret_left, int *ret_rc, struct error *err)
+{
+	if (!delete_with_artifacts(d, again_started, ret_rc, err))
+		return false;
+	for (size_t i = 0; i < d->plan->slice_count; i++)
+		if (!delete_slice(d, &d->plan->slices[i]))
+			return false;
+	return count_left(d, ret_left, ret_rc, err);
+}
+
+/* Passes until nothing that can be deleted is left. Returns as deletion_run(). */
+static int delete_all(struct deletion *d, int64_t *ret_left, struct error *err)
+{
+	bool again_started = d->matched != d->begun;
+	int rc = 0;
+
+	*ret_left = d->matched;
+	for (int pass = 1; pass <= PASSES_MAX; pass++) {
+		if (!delete_pass(d, again_started, ret_left, &rc, err)) {
+			*ret_left = d->matched - d->acknowledged;
+			if (flow_halted(d->ctx))
+				return error_set(err, ERR_STOPPED, "stopped");
+			return d->turn_lost ? error_set(err, ERR_BUSY, "it is another run's turn") : rc;
+		}
+		again_started = false;
+		if (*ret_left > (int64_t)json_array_size(d->failed_ids) && !given_up(d))
+			continue;
+		if (!another_chance(d))
+			break;
+		pass = 0;
+	}
+	return 0;
+}
+
+/* The step "verify": is everything gone that belonged to the deleted runs? */
+static void verify(struct deletion *d, struct deletion_result *result)
+{
+	struct leftovers left;
+	char message[160];
+
+	flow_step_begin(d->ctx, "verify", progress_last_step(&d->progress));
+	leftovers_look(d->ctx, &d->tally, &left);
+	result->artifacts_deleted += left.artifacts_deleted;
+	result->artifacts_left = left.artifacts_left;
+	result->logs_checked = left.logs_checked;
+	result->logs_left = left.logs_left;
+	(void)snprintf(message, sizeof message, "%" PRId64 " flow runs of the plan are left; of %" PRId64 " deleted ones %" PRId64
+	               " still have logs", result->left, left.logs_checked, left.logs_left);
+	if (left.logs_left > 0)
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "the server has not yet deleted the logs of %" PRId64 " of the deleted flow runs",
+		         left.logs_left);
+	flow_step_end(d->ctx, "verify", STATE_COMPLETED, message);
+}
+
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err)
 {
@@ -573,26 +804,15 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
 		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
 
-	left = d.matched;
-	for (int pass = 1; pass <= PASSES_MAX; pass++) {
-		bool go_on = true;
-
-		for (size_t i = 0; go_on && i < plan->slice_count; i++)
-			go_on = delete_slice(&d, &plan->slices[i]);
-		if (!go_on || !count_left(&d, &left, &rc, err)) {
-			fill_result(&d, d.matched - d.acknowledged, ret_result);
-			if (flow_halted(ctx))
-				return error_set(err, ERR_STOPPED, "stopped");
-			return d.turn_lost ? error_set(err, ERR_BUSY, "it is another run's turn") : rc;
-		}
-		if (left > (int64_t)json_array_size(failed_ids) && !given_up(&d))
-			continue;
-		if (!another_chance(&d))
-			break;
-		pass = 0;
-	}
+	progress_start(&d.progress, ctx, d.begun, deleted_by_now(&d));
+	rc = delete_all(&d, &left, err);
 	fill_result(&d, left, ret_result);
-	return 0;
+	if (rc == 0) {
+		progress_end(&d.progress, ret_result->deleted, ret_result->deleted == 0 && left > 0);
+		verify(&d, ret_result);
+	}
+	tally_release(&d.tally);
+	return rc;
 }
 
 void deletion_result_release(struct deletion_result *result)

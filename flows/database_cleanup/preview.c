@@ -9,8 +9,7 @@
 
 #define NAME_MAX_BYTES 80
 
-/* The age that counts for a run: as the plan's predicate sees it. */
-static time_us run_age(const struct flow_run *run)
+time_us preview_run_age(const struct flow_run *run)
 {
 	return run->start_time != 0 ? run->start_time : run->expected_start;
 }
@@ -133,8 +132,8 @@ static int collect_flows(struct prefect *prefect, const struct plan *plan, struc
 
 static int by_age(const void *a, const void *b)
 {
-	time_us x = run_age(a);
-	time_us y = run_age(b);
+	time_us x = preview_run_age(a);
+	time_us y = preview_run_age(b);
 
 	return x < y ? -1 : x > y;
 }
@@ -180,8 +179,8 @@ static int note_newest(struct prefect *prefect, const struct slice *slice, struc
 		&count, err);
 	if (rc != 0)
 		return rc;
-	if (count > 0 && (preview->newest == 0 || run_age(&found[0]) > preview->newest))
-		preview->newest = run_age(&found[0]);
+	if (count > 0 && (preview->newest == 0 || preview_run_age(&found[0]) > preview->newest))
+		preview->newest = preview_run_age(&found[0]);
 	flow_runs_release(found, count);
 	return 0;
 }
@@ -201,7 +200,7 @@ static int collect_runs(struct prefect *prefect, const struct plan *plan, struct
 		if (rc == 0)
 			rc = note_newest(prefect, &plan->slices[i], preview, err);
 	}
-	preview->oldest = preview->run_count > 0 ? run_age(&preview->runs[0]) : 0;
+	preview->oldest = preview->run_count > 0 ? preview_run_age(&preview->runs[0]) : 0;
 	return rc;
 }
 
@@ -240,6 +239,22 @@ static void add_name(struct text *t, const char *name)
 	text_add_markdown(t, name, strlen(name), NAME_MAX_BYTES);
 }
 
+/* What goes with them. A number is the server's, or says that it is not. */
+static void add_extent(struct text *t, const struct preview_extent *extent)
+{
+	if (!extent->known) {
+		text_addf(t, "\n- With them go their task runs, states, inputs, logs and artifacts\n\n");
+		return;
+	}
+	text_addf(t, "\n- With them go their states and inputs, %" PRId64 " task runs, %" PRId64 " artifacts and ", extent->task_runs,
+	          extent->artifacts);
+	if (extent->logs_known)
+		text_addf(t, "%" PRId64 " log lines\n\n", extent->log_lines);
+	else
+		text_addf(t, "their log lines (the server does not count them: %" PRId64 "%s in the %" PRId64 " flow runs that were looked "
+		          "at)\n\n", extent->log_lines, extent->log_lines >= PREFECT_PAGE_MAX ? " or more" : "", extent->log_runs);
+}
+
 static void add_head(struct text *t, const struct preview *preview, const struct plan *plan)
 {
 	char buf[TIME_TEXT_SIZE];
@@ -260,7 +275,7 @@ static void add_head(struct text *t, const struct preview *preview, const struct
 		text_addf(t, "\n- Oldest: %s", time_format_human(preview->oldest, buf));
 		text_addf(t, "\n- Newest: %s", time_format_human(preview->newest, buf));
 	}
-	text_addf(t, "\n- With them go their task runs, states, inputs and logs\n\n");
+	add_extent(t, &preview->extent);
 }
 
 static void add_table(struct text *t, const struct preview *preview, const struct plan *plan)
@@ -311,7 +326,7 @@ static void add_runs(struct text *t, const struct preview *preview, const struct
 		text_addf(t, "- ");
 		add_name(t, run->name);
 		text_addf(t, " (%s) - %s%s\n", state_type_name((enum state_type)run->state_type),
-		          time_format_human(run_age(run), buf), run->start_time == 0 ? " (never started)" : "");
+		          time_format_human(preview_run_age(run), buf), run->start_time == 0 ? " (never started)" : "");
 	}
 	/* The blank line keeps the UI from gluing this to the last bullet. */
 	if (rest > 0)

@@ -6,6 +6,7 @@
 #include "client/prefect/flow_run.h"
 #include "flows/database_cleanup/plan.h"
 
+#define PREVIEW_KEY "cleanup-preview" /* checkpoint: preview_table.h */
 #define PREVIEW_RUNS 5           /* runs named one by one */
 #define PREVIEW_FLOWS_SHOWN 20   /* rows of the table */
 #define PREVIEW_FLOWS_COUNTED 100 /* flows counted to find the largest; the others are summed up */
@@ -18,6 +19,16 @@ struct preview_flow {
 	int64_t by_state[PREVIEW_STATES_SHOWN];
 };
 
+/* What goes with the runs of a plan, or of a part of it. */
+struct preview_extent {
+	bool known;         /* false: could not be read */
+	int64_t task_runs;
+	int64_t artifacts;
+	int64_t log_lines;  /* in `log_runs` of the runs, PREFECT_PAGE_MAX at most: the server cannot count them */
+	int64_t log_runs;
+	bool logs_known;    /* those are all of them */
+};
+
 struct preview {
 	const char *states[PREVIEW_STATES_SHOWN]; /* that have runs; borrowed from the plan */
 	int64_t by_state[PREVIEW_STATES_SHOWN];
@@ -28,6 +39,7 @@ struct preview {
 	time_us oldest, newest;     /* start, or the scheduled time of a run that never started */
 	struct flow_run *runs;      /* owned: the oldest PREVIEW_RUNS */
 	size_t run_count;
+	struct preview_extent extent; /* preview_table.h */
 };
 
 /* Asks the server for what the preview shows; @plan is borrowed until preview_release(). Reads only; some
@@ -35,6 +47,9 @@ struct preview {
 int preview_collect(struct prefect *prefect, const struct plan *plan, struct preview *ret_preview,
                     struct error *err) MUST_CHECK;
 void preview_release(struct preview *preview);
+
+/* The age that counts for a run: as the plan's predicate sees it. */
+time_us preview_run_age(const struct flow_run *run);
 
 /* The Markdown; names of runs and flows are escaped and cut. The caller frees it; NULL without memory. */
 char *preview_markdown(const struct preview *preview, const struct plan *plan);

@@ -55,6 +55,10 @@ void prefect_server_init(struct prefect_server *server)
 	add_runs(server, &never_started, SERVER_NEVER_STARTED);
 	EACH(facts, bystanders)
 		add_runs(server, facts, 1);
+	/* Of runs of the plan, and of one that is not. */
+	server->runs.runs[1].artifacts = 2;
+	server->runs.runs[SERVER_STARTED].artifacts = 1;
+	server->runs.runs[SERVER_PLANNED].artifacts = 1;
 	enter(server, json_pack("{s:s, s:s, s:{}}", "type", "SCHEDULED", "name", "Scheduled", "state_details"));
 }
 
@@ -294,6 +298,7 @@ static struct http_reply carry_out(struct prefect_server *server, const struct h
 		{"GET", "/deployments/" ID_C,
 		 {.body = "{\"id\": \"" ID_C "\", \"flow_id\": \"" ID_B "\", \"name\": \"d\", \"job_variables\": {\"batch_pause_ms\": 5, \"batch_pause_max_ms\": 5}}"}},
 		{"POST", "/logs/", {.status = 201}},
+		{"POST", "/deployments/filter", {.body = "[]"}},
 	};
 	AUTO_JSON *body = json_loads(seen->body, JSON_DECODE_ANY, NULL);
 
@@ -314,7 +319,8 @@ static struct http_reply carry_out(struct prefect_server *server, const struct h
 		return reply_json(json_incref(server->history));
 	if (starts(seen->path, OWN))
 		return own(server, seen, body);
-	if (starts(seen->path, "/flow_runs/"))
+	if (starts(seen->path, "/flow_runs/") || starts(seen->path, "/task_runs/") || starts(seen->path, "/artifacts/") ||
+	    strcmp(seen->path, "/logs/filter") == 0)
 		return many(server, seen, body);
 	(void)snprintf(server->unknown, sizeof server->unknown, "%s %s", seen->method, seen->path);
 	return (struct http_reply)PROXY_404;

@@ -123,6 +123,8 @@ static bool check_server(const char *row, const struct prefect_server *server, b
 		ok &= CHECK_INT(row, server->runs.runs[i].gone, false);
 	if (!approve)
 		ok &= CHECK_INT(row, server->runs.deleted, 0);
+	ok &= CHECK_INT(row, server->runs.artifacts_too_soon, 0);
+	ok &= CHECK_INT(row, server->runs.runs[SERVER_PLANNED].artifacts, 1);
 	ok &= CHECK(row, prefect_server_ended(server));
 	/* What is said is true. */
 	if (completed && approve && json_object_get(data, "deleted") != NULL)

@@ -21,7 +21,9 @@ void server_of_runs_add(struct server_of_runs *server, int slice, size_t count)
 void server_of_runs_release(struct server_of_runs *server)
 {
 	json_decref(server->checkpoint);
+	json_decref(server->drawn);
 	server->checkpoint = NULL;
+	server->drawn = NULL;
 }
 
 static bool contains(const json_t *ids, const char *id)
@@ -194,14 +196,124 @@ static struct http_reply look(struct server_of_runs *server)
 	return (struct http_reply){.owned = strdup(body)};
 }
 
+/* Inputs of the run that deletes, by key. */
 static struct http_reply checkpoint(struct server_of_runs *server, const struct http_seen *seen, const json_t *body)
 {
+	const char *key = seen->path + strlen("/flow_runs/" OWN_ID "/input/");
+
+	if (server->checkpoint == NULL)
+		server->checkpoint = json_object();
+	if (strcmp(seen->method, "POST") == 0) {
+		(void)json_object_set_new(server->checkpoint, json_string_value(json_object_get(body, "key")),
+		                          unit_json(json_string_value(json_object_get(body, "value"))));
+		return (struct http_reply){.status = 204};
+	}
+	json_t *value = json_object_get(server->checkpoint, key);
+	if (value == NULL)
+		return (struct http_reply)GONE;
 	if (strcmp(seen->method, "GET") == 0)
-		return server->checkpoint != NULL ? reply_json(json_incref(server->checkpoint)) : (struct http_reply)GONE;
-	json_decref(server->checkpoint);
-	server->checkpoint = NULL;
-	if (strcmp(seen->method, "POST") == 0)
-		server->checkpoint = unit_json(json_string_value(json_object_get(body, "value")));
+		return reply_json(json_incref(value));
+	(void)json_object_del(server->checkpoint, key);
+	return (struct http_reply){.status = 204};
+}
+
+/* --- artifacts of the runs: "a0000000-RRRR-4000-8000-AAAAAAAAAAAA" ------------------------------------------- */
+
+/* Up to a page of those that match: of runs that match a filter, or of runs by id whether they are there or not. */
+static json_t *find_artifacts(const struct server_of_runs *server, const json_t *body)
+{
+	const json_t *of_runs = json_object_get(body, "flow_runs");
+	const json_t *ids = json_object_get(json_object_get(json_object_get(body, "artifacts"), "flow_run_id"), "any_");
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < server->count; i++)
+		for (int k = 0; k < server->runs[i].artifacts && json_array_size(list) < 200; k++) {
+			char id[40];
+			const struct server_run *run = &server->runs[i];
+
+			if ((of_runs != NULL && !matches(run, of_runs)) || (ids != NULL && !contains(ids, run->id)))
+				continue;
+			(void)snprintf(id, sizeof id, "a0000000-%04zx-4000-8000-%012x", i & 0xffff, (unsigned)k);
+			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", id, "flow_run_id", run->id));
+		}
+	return list;
+}
+
+static struct http_reply delete_artifact(struct server_of_runs *server, const char *id)
+{
+	size_t i = (size_t)strtoul(id + strlen("a0000000-"), NULL, 16);
+
+	if (i >= server->count || server->runs[i].artifacts == 0)
+		return (struct http_reply){.status = 404, .body = "{\"detail\": \"Artifact not found.\"}"};
+	server->runs[i].artifacts--;
+	server->artifacts_deleted++;
+	server->artifacts_too_soon += !server->runs[i].gone;
+	return (struct http_reply){.status = 204};
+}
+
+/* --- what is drawn of the run that deletes ---------------------------------------------------------------------- */
+
+static struct http_reply draw(struct server_of_runs *server, const char *kind, const json_t *body)
+{
+	char id[40];
+	json_t *drawn = json_deep_copy(body);
+
+	if (server->drawn == NULL)
+		server->drawn = json_object();
+	(void)snprintf(id, sizeof id, "%s-0000-4000-8000-%012zu", kind, json_object_size(server->drawn));
+	(void)json_object_set_new(drawn, "id", json_string(id));
+	if (json_object_get(body, "state") != NULL)
+		(void)json_object_set(drawn, "state_type", json_object_get(json_object_get(body, "state"), "type"));
+	(void)json_object_set_new(server->drawn, id, drawn);
+	struct http_reply reply = reply_json(json_incref(drawn));
+	reply.status = 201;
+	return reply;
+}
+
+/* Those of a kind, of this key where one is asked for. */
+static json_t *find_drawn(const struct server_of_runs *server, const char *kind, const json_t *key)
+{
+	json_t *list = json_array();
+	const char *id;
+	json_t *drawn;
+
+	json_object_foreach(server->drawn, id, drawn)
+		if (strncmp(id, kind, strlen(kind)) == 0 && (key == NULL || json_equal(json_object_get(drawn, "key"), key)))
+			(void)json_array_append(list, drawn);
+	return list;
+}
+
+static struct http_reply task_runs(struct server_of_runs *server, const struct http_seen *seen, const json_t *body)
+{
+	char id[40];
+
+	if (strcmp(seen->path, "/task_runs/") == 0)
+		return draw(server, "cccccccc", body);
+	if (strcmp(seen->path, "/task_runs/filter") == 0)
+		return reply_json(find_drawn(server, "cccccccc", NULL));
+	if (strcmp(seen->path, "/task_runs/count") == 0)
+		return (struct http_reply){.body = "7"};
+	(void)snprintf(id, sizeof id, "%.36s", seen->path + strlen("/task_runs/"));
+	(void)json_object_set(json_object_get(server->drawn, id), "state_type", json_object_get(json_object_get(body, "state"), "type"));
+	return (struct http_reply){.status = 201, .body = "{\"status\": \"ACCEPT\"}"};
+}
+
+static struct http_reply artifacts(struct server_of_runs *server, const struct http_seen *seen, const json_t *body)
+{
+	const char *id = seen->path + strlen("/artifacts/");
+	json_t *key = json_array_get(json_object_get(json_object_get(json_object_get(body, "artifacts"), "key"), "any_"), 0);
+
+	if (strcmp(seen->path, "/artifacts/") == 0)
+		return draw(server, "dddddddd", body);
+	if (strcmp(seen->path, "/artifacts/filter") == 0)
+		return reply_json(key != NULL ? find_drawn(server, "dddddddd", key) : find_artifacts(server, body));
+	if (strcmp(seen->path, "/artifacts/count") == 0) {
+		AUTO_JSON *found = find_artifacts(server, body);
+		return reply_json(json_integer((json_int_t)json_array_size(found)));
+	}
+	if (strcmp(seen->method, "DELETE") == 0)
+		return delete_artifact(server, id);
+	(void)json_object_update(json_object_get(server->drawn, id), (json_t *)(uintptr_t)body);
 	return (struct http_reply){.status = 204};
 }
 
@@ -212,6 +324,12 @@ struct http_reply server_of_runs_handle(void *arg, const struct http_seen *seen)
 	const json_t *filter = json_object_get(body, "flow_runs");
 	int limit = (int)json_integer_value(json_object_get(body, "limit"));
 
+	if (strncmp(seen->path, "/task_runs/", strlen("/task_runs/")) == 0)
+		return task_runs(server, seen, body);
+	if (strncmp(seen->path, "/artifacts/", strlen("/artifacts/")) == 0)
+		return artifacts(server, seen, body);
+	if (strcmp(seen->path, "/logs/filter") == 0)
+		return (struct http_reply){.body = "[]"};
 	if (strncmp(seen->path, "/flow_runs/" OWN_ID "/input", strlen("/flow_runs/" OWN_ID "/input")) == 0)
 		return checkpoint(server, seen, body);
 	if (strcmp(seen->path, "/flow_runs/" OWN_ID "/labels") == 0) {
@@ -223,7 +341,7 @@ struct http_reply server_of_runs_handle(void *arg, const struct http_seen *seen)
 	if (strcmp(seen->path, "/flow_runs/count") == 0)
 		return count(server, filter);
 	if (strcmp(seen->path, "/flow_runs/filter") == 0)
-		return list_runs(server, filter, (size_t)limit);
+		return list_runs(server, filter, limit > 0 ? (size_t)limit : 200);
 	if (strcmp(seen->path, "/flow_runs/bulk_delete") == 0)
 		return bulk_delete(server, filter, limit);
 	if (strcmp(seen->method, "DELETE") == 0)

@@ -23,9 +23,11 @@ struct server_of_runs {
 		bool leaves;     /* is in lists, but matches no more when it is looked at alone */
 		bool vanishes;   /* somebody else deletes it right before its single delete: 404 */
 		bool gone;
+		int artifacts;   /* that it has; they stay when it is deleted */
 	} runs[SERVER_RUNS_MAX];
 	size_t count;
-	json_t *checkpoint;      /* input cleanup-deletion; owned */
+	json_t *checkpoint;      /* inputs by key; owned */
+	json_t *drawn;           /* task runs and artifacts of the run that deletes, by id; owned */
 
 	/* how it behaves */
 	int bad_status;
@@ -41,6 +43,8 @@ struct server_of_runs {
 	size_t deleted;
 	int largest_limit;
 	int64_t progress;        /* the last that was noted */
+	size_t artifacts_deleted;
+	size_t artifacts_too_soon; /* deleted while their run was there */
 };
 
 /* Adds @count runs with ids that tell them apart. */

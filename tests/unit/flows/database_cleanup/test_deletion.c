@@ -119,7 +119,7 @@ static void deletes_what_it_can(void)
 			CHECK_INT(row->name, f.server.bulk_deletes, row->calls);
 		CHECK(row->name, f.server.largest_limit <= row->batch_size);
 		CHECK(row->name, row->no_bulk || f.server.single_deletes == 0);
-		CHECK_JSON(row->name, json_object_get(f.server.checkpoint, "plan"), "\"the digest\"");
+		CHECK_JSON(row->name, json_object_get(json_object_get(f.server.checkpoint, "cleanup-deletion"), "plan"), "\"the digest\"");
 		(void)close_fixture(&f, row->name);
 	}
 }
@@ -289,7 +289,7 @@ static void goes_on_after_a_restart(void)
 
 	EACH(restart, restarts)
 	{
-		struct fixture f = {.server = {.checkpoint = unit_json(restart->checkpoint)}};
+		struct fixture f = {.server = {.checkpoint = json_pack("{s:o}", "cleanup-deletion", unit_json(restart->checkpoint))}};
 
 		server_of_runs_add(&f.server, 0, 10);
 		open_fixture(&f);
@@ -303,7 +303,65 @@ static void goes_on_after_a_restart(void)
 	}
 }
 
-UNIT_SUITE("flows/database_cleanup/deletion", TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
+/* Artifacts go after their runs, and only theirs; a predecessor's window is finished first. */
+static void takes_artifacts_along(void)
+{
+	static const struct {
+		const char *name;
+		bool no_bulk;
+		size_t bad;            /* position of a run that cannot be deleted, with artifacts; 0: none */
+		bool restarted;        /* after a predecessor that had deleted four runs of its window */
+		size_t lose_answer;
+		size_t cancel_after;
+		int64_t artifacts;     /* deleted in all */
+		int artifacts_of_gone; /* left of deleted runs */
+	} plans[] = {
+		{"all", false, 0, false, 0, 0, 24, 0},
+		{"one by one", true, 0, false, 0, 0, 24, 0},
+		{"one that stays keeps its own", false, 8, false, 0, 0, 21, 0},
+		{"after a restart", false, 0, true, 0, 0, 24, 0},
+		{"a lost answer", false, 0, false, 1, 0, 24, 0},
+		{"cancelled in the window", false, 0, false, 0, 5, 6, 0},
+	};
+
+	EACH(row, plans)
+	{
+		struct fixture f = {.server = {.no_bulk = row->no_bulk, .bad_status = 409, .lose_answer = row->lose_answer,
+		                               .cancel_after = row->cancel_after}};
+
+		server_of_runs_add(&f.server, 0, 20);
+		open_fixture(&f);
+		for (size_t i = 0; i < 20; i += 4) /* 0, 4, 8: 2 + 3 + 4 ... artifacts */
+			f.server.runs[i].artifacts = i == 8 ? 3 : i == 16 ? 6 : 5;
+		f.server.runs[8].bad = row->bad == 8;
+		if (row->restarted) {
+			f.server.checkpoint = unit_json("{\"cleanup-deletion\": {\"plan\": \"the digest\", \"matched\": 20}}");
+			AUTO_JSON *window = json_array();
+			for (size_t i = 0; i < 6; i++)
+				(void)json_array_append_new(window, json_string(f.server.runs[i].id));
+			(void)json_object_set_new(f.server.checkpoint, "cleanup-artifacts",
+			                          json_pack("{s:s, s:O}", "plan", "the digest", "runs", window));
+			for (size_t i = 0; i < 4; i++)
+				f.server.runs[i].gone = true;
+		}
+		int rc = deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err);
+		CHECK_RC(row->name, rc, row->cancel_after > 0 ? ERR_STOPPED : 0, &f.err);
+		if (row->cancel_after > 0)
+			deletion_settle(f.flow.ctx, &f.plan);
+		else
+			CHECK_INT(row->name, f.result.artifacts_left, 0);
+		CHECK_INT(row->name, f.server.artifacts_too_soon, 0);
+		int left = 0;
+		for (size_t i = 0; i < 20; i++)
+			left += f.server.runs[i].gone ? f.server.runs[i].artifacts : 0;
+		CHECK_INT(row->name, left, row->artifacts_of_gone);
+		if (row->cancel_after == 0)
+			CHECK_INT(row->name, f.server.artifacts_deleted, row->artifacts);
+		(void)close_fixture(&f, row->name);
+	}
+}
+
+UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
            TEST(gives_up_where_nothing_can_be_deleted), TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted),
            TEST(counts_what_others_took), TEST(refuses_a_plan_that_has_grown),
            TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),

@@ -42,7 +42,7 @@ static void reads_well(void)
 	          "- States: Completed, My\\_State\n"
 	          "- Oldest: 2026-11-21 06:34:19 UTC\n"
 	          "- Newest: 2026-11-21 06:34:21 UTC\n"
-	          "- With them go their task runs, states, inputs and logs\n"
+	          "- With them go their task runs, states, inputs, logs and artifacts\n"
 	          "\n"
 	          "| Flow | Completed | My\\_State | All |\n"
 	          "|---|---:|---:|---:|\n"
@@ -88,6 +88,31 @@ static void says_what_differs(void)
 		CHECK_HAS(row->name, text, row->has);
 		if (row->lacks != NULL)
 			CHECK_LACKS(row->name, text, row->lacks);
+		json_decref(plan.states);
+	}
+}
+
+static void says_what_goes_with_them(void)
+{
+	static const struct {
+		const char *name;
+		struct preview_extent extent;
+		const char *has;
+	} rows[] = {
+		{"all counted", {.known = true, .task_runs = 12, .artifacts = 3, .log_lines = 137, .log_runs = 9, .logs_known = true},
+		 "their states and inputs, 12 task runs, 3 artifacts and 137 log lines\n"},
+		{"logs in some", {.known = true, .log_lines = 37, .log_runs = 20},
+		 "their log lines (the server does not count them: 37 in the 20 flow runs that were looked at)\n"},
+		{"more than a page", {.known = true, .log_lines = 200, .log_runs = 20}, "200 or more in the 20 flow runs"},
+		{"not known", {0}, "task runs, states, inputs, logs and artifacts\n"},
+	};
+
+	EACH(row, rows)
+	{
+		struct plan plan = plan_of(9, "[\"Completed\"]");
+		const struct preview preview = {.extent = row->extent};
+		AUTO_FREE char *text = preview_markdown(&preview, &plan);
+		CHECK_HAS(row->name, text, row->has);
 		json_decref(plan.states);
 	}
 }
@@ -269,5 +294,5 @@ static void survives_every_failure(void)
 		}
 }
 
-UNIT_SUITE("flows/database_cleanup/preview", TEST(reads_well), TEST(says_what_differs), TEST(sums_up_what_does_not_fit),
+UNIT_SUITE("flows/database_cleanup/preview", TEST(reads_well), TEST(says_what_differs), TEST(says_what_goes_with_them), TEST(sums_up_what_does_not_fit),
            TEST(stays_within_its_limit), TEST(asks_the_server), TEST(survives_every_failure))

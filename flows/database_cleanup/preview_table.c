@@ -1,0 +1,270 @@
+#include "flows/database_cleanup/preview_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/base/text.h"
+#include "client/prefect/artifact.h"
+#include "client/prefect/deployment.h"
+#include "client/prefect/run_log.h"
+#include "client/prefect/task_run.h"
+
+/* Runs in which log lines are looked for. */
+#define LOG_RUNS 20
+#define DEPLOYMENTS_NAMED 3
+/* Who waits for the form is not kept waiting longer for what stands beside the counts. */
+#define TABLE_MS 10000
+#define CELL_SIZE 400
+
+/* The part of the plan that one row is about: all of it where @flow_id is NULL. */
+struct part {
+	const char *flow_id;
+	const char *state;
+};
+
+/* A new FlowRunFilter: the slice's, of this state. NULL without memory. */
+static json_t *part_filter(const struct slice *slice, const struct part *part)
+{
+	json_t *filter = json_deep_copy(slice->filter);
+	json_t *name = part->state != NULL ? json_pack("{s:[s]}", "any_", part->state) : NULL;
+
+	if (part->state != NULL && (name == NULL || json_object_set_new(json_object_get(filter, "state"), "name", name) != 0)) {
+		json_decref(filter);
+		return NULL;
+	}
+	return filter;
+}
+
+static json_t *flow_clause(const struct part *part)
+{
+	return part->flow_id != NULL ? json_pack("{s:{s:[s]}}", "id", "any_", part->flow_id) : NULL;
+}
+
+/* Task runs and artifacts of a part, exactly. */
+static int count_belongings(struct prefect *prefect, const struct plan *plan, const struct part *part,
+                            struct preview_extent *extent, struct error *err)
+{
+	AUTO_JSON *flows = flow_clause(part);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < plan->slice_count; i++) {
+		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+		int64_t task_runs = 0;
+		int64_t artifacts = 0;
+
+		if (filter == NULL)
+			continue;
+		rc = task_run_count(prefect, &(struct task_run_query){.flow_runs = filter, .flows = flows}, &task_runs, err);
+		if (rc == 0)
+			rc = artifact_count(prefect, &(struct artifact_query){.flow_runs = filter, .flows = flows}, &artifacts, err);
+		extent->task_runs += task_runs;
+		extent->artifacts += artifacts;
+	}
+	return rc;
+}
+
+/* The newest runs of a part: the time of the newest, and log lines in these few. */
+static int look_at_newest(struct prefect *prefect, const struct plan *plan, const struct part *part, time_us *ret_newest,
+                          struct preview_extent *extent, struct error *err)
+{
+	AUTO_JSON *flows = flow_clause(part);
+	AUTO_JSON *ids = json_array();
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < plan->slice_count; i++) {
+		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+		struct flow_run *runs;
+		size_t count;
+
+		if (filter == NULL)
+			continue;
+		rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter, .flows = flows, .sort = "START_TIME_DESC",
+		                                                       .limit = LOG_RUNS}, &runs, &count, err);
+		for (size_t k = 0; rc == 0 && k < count; k++) {
+			time_us age = preview_run_age(&runs[k]);
+			*ret_newest = age > *ret_newest ? age : *ret_newest;
+			if (json_array_size(ids) < LOG_RUNS)
+				(void)json_array_append_new(ids, json_string(runs[k].id));
+		}
+		if (rc == 0)
+			flow_runs_release(runs, count);
+	}
+	extent->log_runs = (int64_t)json_array_size(ids);
+	return rc != 0 || extent->log_runs == 0 ? rc : run_log_look(prefect, ids, &extent->log_lines, NULL, err);
+}
+
+static int read_oldest(struct prefect *prefect, const struct plan *plan, const struct part *part, time_us *ret_oldest,
+                       struct error *err)
+{
+	AUTO_JSON *flows = flow_clause(part);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < plan->slice_count; i++) {
+		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+		struct flow_run *runs;
+		size_t count;
+
+		if (filter == NULL)
+			continue;
+		rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter, .flows = flows, .sort = "START_TIME_ASC",
+		                                                       .limit = 1}, &runs, &count, err);
+		if (rc != 0)
+			break;
+		if (count > 0 && (*ret_oldest == 0 || preview_run_age(&runs[0]) < *ret_oldest))
+			*ret_oldest = preview_run_age(&runs[0]);
+		flow_runs_release(runs, count);
+	}
+	return rc;
+}
+
+/* Deployments that have runs of the part: "a, b and others"; "" where none has, "?" where it cannot be read. */
+static void name_deployments(struct prefect *prefect, const struct plan *plan, const struct part *part, struct text *names)
+{
+	AUTO_JSON *flows = flow_clause(part);
+	size_t named = 0;
+
+	for (size_t i = 0; i < plan->slice_count; i++) {
+		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+		AUTO_JSON *found = NULL;
+		size_t k;
+		json_t *row;
+
+		if (filter == NULL)
+			continue;
+		json_t *body = json_pack("{s:O, s:O*, s:s, s:i}", "flow_runs", filter, "flows", flows, "sort", "NAME_ASC", "limit",
+		                         DEPLOYMENTS_NAMED + 1);
+		if (deployment_filter(prefect, body, &found, NULL) != 0) {
+			text_addf(names, "%s?", named > 0 ? ", " : "");
+			return;
+		}
+		json_array_foreach(found, k, row)
+		{
+			const char *name = json_string_value(json_object_get(row, "name"));
+			char clean[JSON_LABEL_SIZE];
+
+			if (name == NULL || named > DEPLOYMENTS_NAMED)
+				continue;
+			text_clean(clean, sizeof clean, name, strlen(name));
+			if (named == DEPLOYMENTS_NAMED)
+				text_addf(names, " and others");
+			else
+				text_addf(names, "%s%s", named > 0 ? ", " : "", clean);
+			named++;
+		}
+	}
+}
+
+static bool logs_are_all(const struct preview_extent *extent, int64_t runs)
+{
+	return extent->log_runs >= runs && extent->log_lines < PREFECT_PAGE_MAX;
+}
+
+/* One row; NULL where something of it cannot be read. */
+static json_t *make_row(struct prefect *prefect, const struct plan *plan, const struct preview_flow *flow, const char *state,
+                        int64_t count)
+{
+	const struct part part = {.flow_id = flow->id, .state = state};
+	struct preview_extent extent = {0};
+	AUTO_TEXT deployments = {.max = CELL_SIZE};
+	char logs[60];
+	char from[TIME_TEXT_SIZE];
+	char to[TIME_TEXT_SIZE];
+	time_us oldest = 0;
+	time_us newest = 0;
+
+	if (count_belongings(prefect, plan, &part, &extent, NULL) != 0 ||
+	    look_at_newest(prefect, plan, &part, &newest, &extent, NULL) != 0 ||
+	    read_oldest(prefect, plan, &part, &oldest, NULL) != 0)
+		return NULL;
+	name_deployments(prefect, plan, &part, &deployments);
+	(void)snprintf(logs, sizeof logs, logs_are_all(&extent, count) ? "%" PRId64 : "%" PRId64 " or more", extent.log_lines);
+	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:s, s:I}", "flow", flow->name, "deployment",
+	                 text_str(&deployments), "state", state, "flow runs", (json_int_t)count, "oldest",
+	                 oldest != 0 ? time_format_human(oldest, from) : "", "newest",
+	                 newest != 0 ? time_format_human(newest, to) : "", "task runs", (json_int_t)extent.task_runs, "log lines",
+	                 logs, "artifacts", (json_int_t)extent.artifacts);
+}
+
+json_t *preview_table(struct prefect *prefect, const struct plan *plan, const struct preview *preview)
+{
+	int64_t until = clock_mono_ms() + TABLE_MS;
+	json_t *rows = json_array();
+	int64_t rest = plan->total;
+
+	for (size_t i = 0; i < preview->flow_count && i < PREVIEW_FLOWS_SHOWN; i++)
+		for (size_t k = 0; k < preview->state_count; k++) {
+			const struct preview_flow *flow = &preview->flows[i];
+			if (flow->by_state[k] == 0 || json_array_size(rows) == PREVIEW_TABLE_ROWS || clock_mono_ms() > until)
+				continue;
+			json_t *row = make_row(prefect, plan, flow, preview->states[k], flow->by_state[k]);
+			if (row != NULL && json_array_append_new(rows, row) == 0)
+				rest -= flow->by_state[k];
+		}
+	if (rest > 0)
+		(void)json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:I}", "flow", "... and more", "deployment", "", "state", "",
+		                                            "flow runs", (json_int_t)rest));
+	return rows;
+}
+
+json_t *preview_summary(const struct preview *preview, const struct plan *plan)
+{
+	json_t *flows = json_array();
+	int64_t rest = plan->total;
+
+	for (size_t i = 0; i < preview->flow_count && i < PREVIEW_FLOWS_SHOWN; i++) {
+		json_t *states = json_object();
+		for (size_t k = 0; k < preview->state_count; k++)
+			if (preview->flows[i].by_state[k] > 0)
+				(void)json_object_set_new(states, preview->states[k], json_integer((json_int_t)preview->flows[i].by_state[k]));
+		if (json_array_append_new(flows, json_pack("{s:s, s:I, s:o}", "name", preview->flows[i].name, "count",
+		                                           (json_int_t)preview->flows[i].count, "states", states)) == 0)
+			rest -= preview->flows[i].count;
+	}
+	return json_pack("{s:s, s:o, s:I}", "plan", plan->digest, "flows", flows, "left_out", (json_int_t)(rest > 0 ? rest : 0));
+}
+
+/* What goes with the runs: counted before anybody approves. Not known is said. */
+static void collect_extent(struct prefect *prefect, const struct plan *plan, struct preview *preview)
+{
+	const struct part all = {0};
+	struct preview_extent extent = {0};
+	time_us newest = 0;
+
+	if (count_belongings(prefect, plan, &all, &extent, NULL) != 0 ||
+	    look_at_newest(prefect, plan, &all, &newest, &extent, NULL) != 0)
+		return;
+	extent.known = true;
+	extent.logs_known = logs_are_all(&extent, plan->total);
+	preview->extent = extent;
+}
+
+static void show_table(struct flow_ctx *ctx, const struct plan *plan, const struct preview *preview)
+{
+	AUTO_JSON *rows = preview_table(flow_api(ctx), plan, preview);
+	AUTO_FREE char *text = rows != NULL ? json_write(rows, 0) : NULL;
+	AUTO_JSON *data = text != NULL ? json_string(text) : NULL;
+	char description[160];
+
+	(void)snprintf(description, sizeof description, "%" PRId64 " flow runs, plan `sha256:%s`", plan->total, plan->digest);
+	if (data != NULL)
+		(void)flow_artifact(ctx, &(struct flow_artifact){.step = "preview", .type = "table", .key = PREVIEW_TABLE_KEY,
+		                                                 .description = description, .data = data});
+}
+
+int preview_show(struct flow_ctx *ctx, const struct plan *plan, struct preview *ret_preview, struct error *err)
+{
+	struct error unread;
+
+	flow_step_begin(ctx, "preview", "query");
+	int rc = preview_collect(flow_api(ctx), plan, ret_preview, err);
+	if (rc != 0)
+		return rc;
+	collect_extent(flow_api(ctx), plan, ret_preview);
+	show_table(ctx, plan, ret_preview);
+	AUTO_JSON *summary = preview_summary(ret_preview, plan);
+	if (summary == NULL || flow_checkpoint_write(ctx, PREVIEW_KEY, summary, &unread) != 0)
+		flow_log(ctx, LOG_LEVEL_DEBUG, "the counts by flow cannot be kept for the report");
+	flow_step_end(ctx, "preview", STATE_COMPLETED, NULL);
+	return 0;
+}
