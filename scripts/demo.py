@@ -29,6 +29,7 @@ WORKER_LOG = PROJECT / ".prefect" / SERVER / "worker.log"
 ENOUGH_OLD_RUNS = 1000
 POLL_SECONDS = 0.3
 PICK_UP_SECONDS = 60
+ANSWER_SECONDS = 180
 APPROVAL = os.environ.get("APPROVAL", "human")
 TRANSCRIPT = "cleanup-ai-transcript"
 MODEL_SETTINGS = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
@@ -67,14 +68,17 @@ class Api:
         self.url = url
 
     def request(self, path, body=None):
-        """Decoded JSON. A locked SQLite database answers 503: it is asked again."""
+        """Decoded JSON. A locked SQLite database answers 503, or not in time on a busy machine: it is asked again."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
+                with urllib.request.urlopen(request, timeout=30) as answer:
                     return json.load(answer)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    fail(f"{path}: no answer from the server within {ANSWER_SECONDS} s")
             except urllib.error.HTTPError as error:
                 if error.code != 503 or time.monotonic() > deadline:
                     fail(f"{path}: the server answered {error.code}: {error.read().decode(errors='replace')}")
