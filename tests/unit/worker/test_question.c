@@ -78,6 +78,43 @@ static void goes_by_the_states(void)
 	}
 }
 
+/* The attempt that a stored plan and a stored decision belong to. */
+static void knows_when_it_began(void)
+{
+	static const struct {
+		const char *name;
+		const char *states;
+		int second; /* of 06:34, 0: never */
+	} attempts[] = {
+		{"no states", "[]", 0},
+		{"not yet", "[" STATE("01", "PENDING") "]", 0},
+		{"running", "[" STATE("01", "PENDING") "," STATE("02", "RUNNING") "]", 2},
+		{"with another message since", "[" STATE("03", "RUNNING") "," STATE("02", "RUNNING") "]", 2},
+		{"after a pause", "[" STATE("02", "RUNNING") "," ASKED("03", "1") "," STATE("05", "RUNNING") "]", 2},
+		{"paused from the UI", "[" STATE("02", "RUNNING") "," PAUSED("03", "null", "") "," STATE("05", "RUNNING") "]", 2},
+		{"again after its end", "[" STATE("02", "RUNNING") "," STATE("03", "FAILED") "," STATE("05", "RUNNING") "]", 5},
+		{"ended, and not begun again", "[" STATE("02", "RUNNING") "," STATE("03", "FAILED") "," STATE("04", "SCHEDULED") "]", 0},
+		{"being cancelled", "[" STATE("02", "RUNNING") "," STATE("03", "CANCELLING") "]", 2},
+		{"was being cancelled", "[" STATE("02", "RUNNING") "," STATE("03", "CANCELLING") "," STATE("04", "RUNNING") "]", 4},
+	};
+
+	EACH(row, attempts)
+	{
+		struct flow_run run = run_of(NULL);
+		struct http_step step = {.method = "GET", .reply = {.body = row->states}};
+		struct api api;
+		struct question question;
+		struct error err;
+		time_us minute = 0;
+
+		CHECK(row->name, time_parse("2026-11-21T06:34:00Z", &minute));
+		api_open(&api, &step, 1);
+		if (CHECK_RC(row->name, question_read(api.prefect, &run, &question, &err), 0, &err))
+			CHECK_INT(row->name, question.begun_at, row->second == 0 ? 0 : minute + row->second * US_PER_SEC);
+		(void)api_close(&api, row->name);
+	}
+}
+
 static void does_not_guess(void)
 {
 	static const struct {
@@ -115,4 +152,4 @@ static void names_its_inputs(void)
 	CHECK_STR("schema", question_input_key(&question, "schema", key), "paused-12-schema");
 }
 
-UNIT_SUITE("worker/question", TEST(goes_by_the_states), TEST(does_not_guess), TEST(names_its_inputs))
+UNIT_SUITE("worker/question", TEST(goes_by_the_states), TEST(knows_when_it_began), TEST(does_not_guess), TEST(names_its_inputs))
