@@ -99,7 +99,7 @@ static int make_automation(const struct channel *channel, const struct settings 
 }
 
 static int remove_alert(struct prefect *prefect, const struct deployment *deployment, const struct alert *alert,
-                        struct error *err)
+                        FILE *out, struct error *err)
 {
 	AUTO_FREE char *name = name_of(deployment->name, alert->kind);
 	size_t count;
@@ -108,12 +108,12 @@ static int remove_alert(struct prefect *prefect, const struct deployment *deploy
 		return error_nomem(err);
 	int rc = automation_delete(prefect, name, &count, err);
 	if (rc == 0 && count > 0)
-		printf("alert       %s (removed)\n", alert->kind);
+		(void)fprintf(out, "alert       %s (removed)\n", alert->kind);
 	return rc;
 }
 
 static int place_alert(struct prefect *prefect, const struct channel *channel, const struct settings *settings,
-                       const struct deployment *deployment, const struct alert *alert, struct error *err)
+                       const struct deployment *deployment, const struct alert *alert, FILE *out, struct error *err)
 {
 	static const char *const told[] = {[AUTOMATION_SAME] = "was there", [AUTOMATION_CREATED] = "created",
 	                                   [AUTOMATION_UPDATED] = "updated"};
@@ -125,7 +125,7 @@ static int place_alert(struct prefect *prefect, const struct channel *channel, c
 		rc = automation_ensure(prefect, body, &change, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "alert '%s'", alert->kind);
-	printf("alert       %s (%s)\n", alert->kind, told[change]);
+	(void)fprintf(out, "alert       %s (%s)\n", alert->kind, told[change]);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ static int make_channel(struct prefect *prefect, const struct settings *settings
 	                    &ret_channel->block, err);
 }
 
-int alerts_deploy(struct prefect *prefect, const struct settings *settings, const struct deployment *deployment,
+int alerts_deploy(struct prefect *prefect, const struct settings *settings, const struct deployment *deployment, FILE *out,
                   struct error *err)
 {
 	const struct alert alerts[] = {ALERT("approval", cli_alerts_approval_json), ALERT("failure", cli_alerts_failure_json),
@@ -179,8 +179,8 @@ int alerts_deploy(struct prefect *prefect, const struct settings *settings, cons
 		rc = make_channel(prefect, settings, block_name, &channel, err);
 	for (size_t i = 0; i < sizeof alerts / sizeof alerts[0] && rc == 0; i++) {
 		bool wanted = !settings->no_notify && (strcmp(alerts[i].kind, STALE) != 0 || settings->notify_stale_days > 0);
-		rc = wanted ? place_alert(prefect, &channel, settings, deployment, &alerts[i], err)
-		            : remove_alert(prefect, deployment, &alerts[i], err);
+		rc = wanted ? place_alert(prefect, &channel, settings, deployment, &alerts[i], out, err)
+		            : remove_alert(prefect, deployment, &alerts[i], out, err);
 	}
 	if (rc == 0 && (settings->no_notify || settings->notify_block != NULL)) /* the URL of an earlier call may hold a token */
 		rc = block_delete(prefect, BLOCK_WEBHOOK, block_name, &was_there, err);

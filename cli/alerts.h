@@ -4,12 +4,14 @@
 #ifndef CLI_ALERTS_H
 #define CLI_ALERTS_H
 
+#include <stdio.h>
+
 #include "client/prefect/deployment.h"
 #include "worker/settings.h"
 
-/* Makes the server's alerts for @deployment what the settings say, and prints a line for each; does nothing where they say
+/* Makes the server's alerts for @deployment what the settings say, and writes a line for each to @out; does nothing where they say
  * nothing of alerts. Safe to repeat. ERR_USAGE: the block does not exist or does not notify. */
-int alerts_deploy(struct prefect *prefect, const struct settings *settings, const struct deployment *deployment,
+int alerts_deploy(struct prefect *prefect, const struct settings *settings, const struct deployment *deployment, FILE *out,
                   struct error *err) MUST_CHECK;
 
 #endif

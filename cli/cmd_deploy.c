@@ -168,7 +168,7 @@ static int deploy(const struct settings *settings, struct prefect *prefect, json
 	                           : settings->rrule != NULL    ? settings->rrule
 	                                                        : "none: start it with Quick run, or deploy with --cron");
 	printf("page        %s\n", page != NULL ? page : "");
-	rc = alerts_deploy(prefect, settings, &deployment, err);
+	rc = alerts_deploy(prefect, settings, &deployment, stdout, err);
 	deployment_release(&deployment);
 	if (rc != 0)
 		return rc;
