@@ -4,10 +4,7 @@
 
 #include "client/base/text.h"
 #include "client/prefect/artifact.h"
-
-/* The reports' key, and the version of the object in them. */
-#define REPORT_KEY "cleanup-report"
-#define REPORT_VERSION 1
+#include "flows/database_cleanup/report.h"
 
 #define FENCE "\n```json\n"
 #define FENCE_END "\n```"

@@ -1,5 +1,5 @@
-/* Past cleanups, as their reports tell them: the artifacts of the key cleanup-report, which stay when the flow runs are
- * gone. Thread rule: no state. */
+/* Past cleanups, as their reports tell them: the artifacts of the key REPORT_KEY (flows/database_cleanup/report.h), which
+ * stay when the flow runs are gone. Thread rule: no state. */
 #ifndef CLI_HISTORY_H
 #define CLI_HISTORY_H
 

@@ -1,8 +1,10 @@
 """`prefect-janitor history`: past cleanups by their reports, whether their runs are there or not."""
 
 import json
+from datetime import datetime
 
 import pytest
+from harness import wait_until
 
 KEY = "cleanup-report"
 
@@ -11,6 +13,37 @@ def history(cli, *arguments):
     done = cli("history", "--output", "json", *arguments)
     assert done.returncode == 0 and done.stderr == "", done
     return json.loads(done.stdout)
+
+
+def of_run(cli, run_id):
+    """The report is written as the run ends, maybe a moment later."""
+    return wait_until(lambda: [one for one in history(cli, "--limit", 200) if one.get("flow_run_id") == run_id], 20,
+                      "the report")[0]
+
+
+def test_reports_of_real_runs(cli, janitor, api, old, db):
+    """They stay when the flow run itself is deleted."""
+    state, ids = old(7)
+    run_id = janitor.ask(state, batch_size=10)
+    janitor.approve(run_id, notes="looks | fine")
+    done = of_run(cli, run_id)
+    assert done["outcome"] == "completed" and done["plan"]["total"] == 7
+    assert done["deletion"]["deleted"] == 7 and done["deletion"]["failed"] == 0
+    assert done["decision"]["approved"] is True and done["decision"]["notes"] == "looks | fine"
+    second = janitor.ask(old(2)[0])
+    janitor.answer(second, False, "not today")
+    janitor.result(second)
+    rejected = of_run(cli, second)
+    assert rejected["outcome"] == "rejected" and rejected["deletion"] is None
+    assert datetime.fromisoformat(rejected["finished_at"]) >= datetime.fromisoformat(done["finished_at"])
+
+    api.delete(f"/flow_runs/{run_id}")
+    wait_until(lambda: db.existing([run_id]) == set(), 10, "the run is gone")
+    assert of_run(cli, run_id) == done
+    [latest] = history(cli, "--limit", 1)
+    assert latest["flow_run_id"] == second
+    rows = cli("history", "--limit", 200).stdout
+    assert run_id in rows and "looks | fine" in rows and "rejected" in rows
 
 
 @pytest.fixture
