@@ -89,13 +89,27 @@ async function readResult() {
 	seen.result = await page.getByRole('tabpanel').innerText();
 	await page.getByRole('tab', { name: 'Logs' }).click();
 	await page.getByText(wanted.notes).first().waitFor();
+	await page.getByRole('tab', { name: 'Task Runs' }).click();
+	await page.getByRole('tabpanel').getByText('report', { exact: true }).waitFor();
+	seen.tasks = await page.getByRole('tabpanel').innerText();
 	await picture('completed');
+}
+
+async function readReport() {
+	await page.getByRole('tab', { name: 'Artifacts' }).click();
+	await page.getByRole('tabpanel').getByRole('link', { name: 'cleanup-report' }).first().click();
+	// The page of the key: one report a run. The latest is the first.
+	await page.locator('a[href*="/artifacts/artifact/"]').first().click();
+	await page.getByRole('main').getByText(wanted.notes).first().waitFor();
+	seen.report = await page.getByRole('main').innerText();
+	await picture('report');
 }
 
 try {
 	await startCustomRun();
 	await resume();
 	await readResult();
+	await readReport();
 } catch (error) {
 	await picture('failed').catch(() => {});
 	console.error(`${error.stack}\non ${page.url()}\n${await page.locator('body').ariaSnapshot().catch(() => '')}`);

@@ -53,6 +53,8 @@ def test_a_cleanup_by_hand(server, api, db, cli, worker, history, browse):
     # What came of it, on the page and in the database.
     assert "deleted 7 of 7 flow runs" in seen["result"]
     assert db.state_names(run["id"]) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
+    assert all(step in seen["tasks"].split("\n") for step in ("query", "preview", "approval", "delete", "verify", "report"))
+    assert all(text in seen["report"] for text in ("as agreed on Monday", result["plan"], "etl **daily**"))
     assert (result["status"], result["notes"]) == ("completed", "as agreed on Monday")
     assert db.existing(old) == set() and db.existing(kept) == set(kept)
     # The UI needs no other host: what it asked one for (its analytics, also where they are off) was refused.
