@@ -195,6 +195,8 @@ static int submit(struct session *session, const struct matter *matter, const js
 	int rc = state_resume(session->prefect, matter->run.run.id, input, &answer, err);
 	if (rc == ERR_NOT_FOUND)
 		return error_set(err, rc, "'%s' was deleted meanwhile: nothing to decide", name);
+	if (rc == ERR_AUTH || rc == ERR_INVALID || rc == ERR_NO_ROUTE)
+		return error_prefix(err, rc, "'%s' was not decided", name);
 	if (rc != 0)
 		return error_prefix(err, rc, "it is not known whether '%s' was decided, see prefect-janitor show", name);
 	if (answer.status != STATE_ACCEPT && !is_ours(session, matter, input))
