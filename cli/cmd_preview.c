@@ -8,7 +8,7 @@
 #include "cli/parameters.h"
 #include "cli/target.h"
 #include "flows/database_cleanup/agent_setup.h"
-#include "flows/database_cleanup/preview.h"
+#include "flows/database_cleanup/preview_table.h"
 
 #define INTRO                                                                                          \
 	"Shows what a cleanup would delete now, as its form shows it. Reads only: no run, no question, no\n" \
@@ -177,19 +177,31 @@ static json_t *runs_json(const struct preview *preview)
 	return runs;
 }
 
+/* What goes with the runs; null where it could not be read. Log lines are those of `log_runs` runs, as the server does not
+ * count them. */
+static json_t *extent_json(const struct preview_extent *extent)
+{
+	if (!extent->known)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I, s:b}", "task_runs", (json_int_t)extent->task_runs, "artifacts",
+	                 (json_int_t)extent->artifacts, "log_lines", (json_int_t)extent->log_lines, "log_runs",
+	                 (json_int_t)extent->log_runs, "log_lines_are_all", extent->logs_known);
+}
+
 static json_t *preview_json(const json_t *deployment, const struct policy *policy, const struct plan *plan,
                             const struct preview *preview)
 {
 	const char *name = name_of(deployment);
 
-	return json_pack("{s:s?, s:s, s:O, s:i, s:b, s:s, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:o, s:o}", "deployment", name,
+	return json_pack("{s:s?, s:s, s:O, s:i, s:b, s:s, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "deployment", name,
 	                 "retention_period", plan->retention, "states_to_clean", plan->states, "batch_size", policy->batch_size,
 	                 "dry_run", plan->dry_run, "approval_type", policy->approval == APPROVAL_AI ? "ai" : "human",
 	                 "planned_at", json_time(plan->planned_at), "cutoff", json_time(plan->cutoff), "total",
 	                 (json_int_t)plan->total, "by_state", states_json(preview, preview->by_state), "flows",
 	                 flows_json(preview), "more_flows", preview->more_flows, "oldest",
 	                 preview->oldest != 0 ? json_time(preview->oldest) : json_null(), "newest",
-	                 preview->newest != 0 ? json_time(preview->newest) : json_null(), "oldest_runs", runs_json(preview));
+	                 preview->newest != 0 ? json_time(preview->newest) : json_null(), "oldest_runs", runs_json(preview), "extent",
+	                 extent_json(&preview->extent));
 }
 
 static int print_text(struct session *session, const struct plan *plan, const struct preview *preview, struct error *err)
@@ -274,6 +286,7 @@ static int whole(struct session *session, const json_t *deployment, const json_t
 	if (rc == 0) {
 		rc = preview_collect(session->prefect, &plan, &preview, err);
 		if (rc == 0) {
+			preview_measure(session->prefect, &plan, &preview);
 			rc = print_preview(session, deployment, &policy, &plan, &preview, err);
 			preview_release(&preview);
 		}

@@ -10,6 +10,7 @@
 #include "client/base/log.h"
 #include "client/prefect/artifact.h"
 #include "client/prefect/run_log.h"
+#include "flows/database_cleanup/progress.h"
 #include "worker/question.h"
 #include "worker/trouble.h"
 
@@ -17,7 +18,6 @@
 /* Log lines reach the server up to a second after the state that they belong to. */
 #define LAST_LOOKS 3
 #define LAST_LOOK_EVERY_MS 700
-#define PROGRESS_KEY "cleanup-progress"
 #define BAR_CELLS 24
 #define MESSAGE_MAX (256 * 1024)
 /* Under a time of the day. */
@@ -236,7 +236,8 @@ static void draw_bar(struct follower *follower, double percent, const char *desc
 
 static int tell_progress(struct follower *follower, struct error *err)
 {
-	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", follower->id, "key", "any_", PROGRESS_KEY);
+	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", follower->id, "key", "any_",
+	                              PROGRESS_ARTIFACT_KEY);
 	struct artifact *found;
 	size_t count;
 

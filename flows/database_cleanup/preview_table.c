@@ -224,8 +224,7 @@ json_t *preview_summary(const struct preview *preview, const struct plan *plan)
 	return json_pack("{s:s, s:o, s:I}", "plan", plan->digest, "flows", flows, "left_out", (json_int_t)(rest > 0 ? rest : 0));
 }
 
-/* What goes with the runs: counted before anybody approves. Not known is said. */
-static void collect_extent(struct prefect *prefect, const struct plan *plan, struct preview *preview)
+void preview_measure(struct prefect *prefect, const struct plan *plan, struct preview *preview)
 {
 	const struct part all = {0};
 	struct preview_extent extent = {0};
@@ -260,7 +259,7 @@ int preview_show(struct flow_ctx *ctx, const struct plan *plan, struct preview *
 	int rc = preview_collect(flow_api(ctx), plan, ret_preview, err);
 	if (rc != 0)
 		return rc;
-	collect_extent(flow_api(ctx), plan, ret_preview);
+	preview_measure(flow_api(ctx), plan, ret_preview);
 	show_table(ctx, plan, ret_preview);
 	AUTO_JSON *summary = preview_summary(ret_preview, plan);
 	if (summary == NULL || flow_checkpoint_write(ctx, PREVIEW_KEY, summary, &unread) != 0)

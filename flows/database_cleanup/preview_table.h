@@ -11,6 +11,10 @@
 #define PREVIEW_TABLE_ROWS 25
 #define PREVIEW_TABLE_KEY "cleanup-preview"
 
+/* Fills in what goes with the runs of a preview that was collected: counted before anybody approves. That it cannot be read
+ * is no error, and told in the preview. Reads only. */
+void preview_measure(struct prefect *prefect, const struct plan *plan, struct preview *preview);
+
 /* Collects the preview and its extent, and shows them as the step "preview": the artifact, and for the report the checkpoint
  * PREVIEW_KEY. Returns what preview_collect() returns; that something cannot be shown is no error. */
 int preview_show(struct flow_ctx *ctx, const struct plan *plan, struct preview *ret_preview, struct error *err) MUST_CHECK;

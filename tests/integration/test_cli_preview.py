@@ -35,17 +35,21 @@ def test_it_is_what_the_form_shows(cli, janitor, history):
 
     run_id = janitor.trigger(states_to_clean=[done, broken], retention_period="P35D")
     janitor.api.wait_state(run_id, "Paused")
+    in_form = cli("show", run_id).stdout
     from_table = shown.stdout[shown.stdout.index("Flow "):].split("\nPlan")[0]
-    assert from_table in cli("show", run_id).stdout  # the same table, the same runs, in the same order
+    assert from_table in in_form  # the same table, the same runs, in the same order
+    assert re.search("^- With them go .*$", shown.stdout, re.MULTILINE)[0] in in_form
     janitor.answer(run_id, False)
 
 
 def test_as_json(cli, janitor, history):
     done, flow = unique("Done"), unique("etl")
-    history({"flow": flow, "count": 3, "state_name": done, "start_time": from_now(days=-50), "end_time": from_now(days=-50)})
+    history({"flow": flow, "count": 3, "state_name": done, "start_time": from_now(days=-50), "end_time": from_now(days=-50),
+             "task_runs": 2, "logs": 4, "artifacts": 1})
     told = preview(cli, janitor, "--states", done)
     assert told["total"] == 3 and told["by_state"] == {done: 3} and told["deployment"] == janitor.name
     assert [(row["name"], row["count"]) for row in told["flows"]] == [(flow, 3)]
+    assert told["extent"] == {"task_runs": 6, "artifacts": 3, "log_lines": 12, "log_runs": 3, "log_lines_are_all": True}
     assert len(told["oldest_runs"]) == 3 and told["states_to_clean"] == [done]
 
 
