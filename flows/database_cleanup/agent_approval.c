@@ -1,6 +1,7 @@
 #include "flows/database_cleanup/agent_approval.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/agent/transcript.h"
@@ -306,6 +307,21 @@ static void log_verdict(struct flow_ctx *ctx, const struct agent_verdict *verdic
 		flow_log(ctx, LOG_LEVEL_WARNING, "the AI agent's answer carries no approval: %s", unsure);
 }
 
+/* What @verdict (taken) comes to. */
+static int judge(struct flow_ctx *ctx, const struct flow_ai *ai, const struct plan *plan, struct agent_verdict *verdict,
+                 struct decision *ret_decision, bool *ret_ask_person, struct error *err)
+{
+	int rc = agent_verdict_judge(verdict, plan, ai->settings, ret_decision, ret_ask_person, err);
+
+	if (rc == 0) {
+		log_verdict(ctx, verdict, ret_decision->advice);
+		if (ret_decision->approved)
+			flow_note_approval(ctx, verdict->decided_at);
+	}
+	agent_verdict_release(verdict);
+	return rc;
+}
+
 int agent_approval(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision, bool *ret_ask_person,
                    struct error *err)
 {
@@ -317,14 +333,29 @@ int agent_approval(struct flow_ctx *ctx, const struct plan *plan, struct decisio
 		return flow_halted(ctx) ? rc
 		                        : error_prefix(err, rc, "the AI agent is broken, nothing was deleted; mend it, or run it again with "
 		                                       "approval_type 'human'");
-	rc = agent_verdict_judge(&verdict, plan, ai.settings, ret_decision, ret_ask_person, err);
-	if (rc == 0) {
-		log_verdict(ctx, &verdict, ret_decision->advice);
-		if (ret_decision->approved)
-			flow_note_approval(ctx, verdict.decided_at);
-	}
-	agent_verdict_release(&verdict);
-	return rc;
+	return judge(ctx, &ai, plan, &verdict, ret_decision, ret_ask_person, err);
+}
+
+int agent_approval_stored(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision, struct error *err)
+{
+	struct flow_ai ai = flow_ai(ctx);
+	struct agent_verdict verdict;
+	bool ask_person;
+
+	int rc = read_verdict(ctx, plan, &verdict, err);
+	if (rc == ERR_NOT_FOUND)
+		rc = agent_verdict_unsure("what the AI agent decided is not stored any more", "", prefect_now(flow_api(ctx)), &verdict, err);
+	if (rc == 0)
+		rc = judge(ctx, &ai, plan, &verdict, ret_decision, &ask_person, err);
+	if (rc != 0 || ret_decision->approved || !ask_person || ai.settings->mode != AI_MODE_ADVISE)
+		return rc;
+	/* Its reasoning is no reason here. */
+	free(ret_decision->notes);
+	ret_decision->notes = text_dup("the AI agent only advises now (PREFECT_JANITOR_AI_MODE), and no person was asked");
+	if (ret_decision->notes != NULL)
+		return 0;
+	decision_release(ret_decision);
+	return error_nomem(err);
 }
 
 json_t *agent_advice_read(struct flow_ctx *ctx, const struct plan *plan)

@@ -26,6 +26,10 @@ int agent_approval_ready(const struct flow_ctx *ctx, struct error *err) MUST_CHE
 int agent_approval(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision, bool *ret_ask_person,
                    struct error *err) MUST_CHECK;
 
+/* The same of what it said before, and asks nobody: for a plan whose deletion has begun. No approval where it is approved no
+ * longer, by the settings of now; the notes say why. Errors as above. */
+int agent_approval_stored(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision, struct error *err) MUST_CHECK;
+
 /* What the agent said about @plan before a person was asked: a new reference, NULL where it said nothing. */
 json_t *agent_advice_read(struct flow_ctx *ctx, const struct plan *plan);
 

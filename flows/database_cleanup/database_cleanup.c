@@ -13,6 +13,7 @@
 #include "flows/database_cleanup/report.h"
 
 #define NOTHING_DELETED "nothing was deleted"
+#define UNKNOWN_DELETED "how many flow runs were deleted cannot be told now"
 
 EMBED_DECLARE(flows_database_cleanup_parameters_schema_json);
 EMBED_DECLARE(flows_database_cleanup_description_md);
@@ -40,6 +41,8 @@ static enum flow_outcome finish(struct flow_ctx *ctx, enum state_type type, cons
 		return halt(ctx, *report, report->message);
 	}
 	report_write(ctx, report);
+	if (data != NULL && report->decision != NULL && report->decision->advice != NULL)
+		(void)json_object_set(data, "advice", report->decision->advice);
 	return flow_finish(ctx, type, report->message, data);
 }
 
@@ -141,6 +144,37 @@ static int read_decision(struct flow_ctx *ctx, const struct plan *plan, struct d
 	}
 }
 
+/* How many flow runs of @plan this attempt has deleted by now: -1 where that cannot be told. */
+static int64_t count_deleted(struct flow_ctx *ctx, const struct plan *plan)
+{
+	int64_t deleted = deletion_so_far(ctx, plan);
+
+	/* flow_may_go_on() waits out an outage. */
+	for (int reads = 1; deleted < 0 && reads < READS_MAX && flow_wait(ctx, READ_AGAIN_MS) && flow_may_go_on(ctx); reads++)
+		deleted = deletion_so_far(ctx, plan);
+	return deleted;
+}
+
+/* What was approved and begun is approved no longer, by @rule: nobody is asked again, and it is said how far it came. */
+static enum flow_outcome finish_stopped(struct flow_ctx *ctx, struct report report, int64_t deleted, const char *rule)
+{
+	const int64_t total = report.plan->total;
+	AUTO_TEXT message = {.max = 600};
+
+	text_addf(&message, "stopped: %.400s; ", rule);
+	if (deleted < 0)
+		text_addf(&message, UNKNOWN_DELETED);
+	else
+		text_addf(&message, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, total);
+	deletion_settle(ctx, report.plan);
+	report.outcome = "stopped";
+	report.message = text_str(&message);
+	report.deleted = &deleted;
+	return finish(ctx, STATE_FAILED, &report,
+	              json_pack("{s:s, s:o, s:I, s:s}", "status", report.outcome, "deleted",
+	                        deleted < 0 ? json_null() : json_integer(deleted), "matched", (json_int_t)total, "reason", rule));
+}
+
 static enum flow_outcome finish_rejected(struct flow_ctx *ctx, struct report report)
 {
 	const char *notes = report.decision->notes;
@@ -212,7 +246,7 @@ static enum flow_outcome halt_deletion(struct flow_ctx *ctx, struct report repor
 		deletion_settle(ctx, report.plan);
 	}
 	if (known < 0)
-		return halt(ctx, report, "how many flow runs were deleted cannot be told now");
+		return halt(ctx, report, UNKNOWN_DELETED);
 	if (known == 0)
 		return halt(ctx, report, NOTHING_DELETED);
 	(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, report.plan->total);
@@ -245,20 +279,26 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct report *
 	return outcome;
 }
 
-/* What was decided is done. */
+/* What was decided is done. An earlier start of the body may have begun to do it, by a decision, settings or parameters that
+ * were others then. */
 static enum flow_outcome act(struct flow_ctx *ctx, const struct report *report)
 {
 	const struct decision *decision = report->decision;
+	/* What was shown holds; parameters that were changed since only narrow it. */
+	bool dry_run = report->plan->dry_run || report->policy->dry_run;
 	AUTO_TEXT message = {.max = 600};
 
 	text_addf(&message, "%s by %s%s%.400s", decision->approved ? "approved" : "not approved", decision->by,
 	          decision->notes[0] != '\0' ? ": " : "", decision->notes);
 	flow_step_end(ctx, "approval", STATE_COMPLETED, text_str(&message));
-	if (!decision->approved)
-		return finish_rejected(ctx, *report);
-	if (report->plan->dry_run || report->policy->dry_run) /* what was shown holds; parameters that were changed since only narrow it */
-		return finish_dry_run(ctx, *report);
-	return delete_plan(ctx, report);
+	if (decision->approved && !dry_run)
+		return delete_plan(ctx, report);
+	int64_t deleted = count_deleted(ctx, report->plan);
+	if (flow_halted(ctx))
+		return halt_deletion(ctx, *report, 0);
+	if (deleted != 0)
+		return finish_stopped(ctx, *report, deleted, decision->approved ? "dry_run is set now" : decision->notes);
+	return decision->approved ? finish_dry_run(ctx, *report) : finish_rejected(ctx, *report);
 }
 
 static enum flow_outcome go_on_with_plan(struct flow_ctx *ctx, struct report report)
@@ -305,26 +345,9 @@ static enum flow_outcome finish_no_action(struct flow_ctx *ctx, const struct pol
 	              json_pack("{s:s, s:i}", "status", "no_action", "deleted", 0));
 }
 
-/* The first half: plan, preview, question. */
-static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy *policy)
-{
-	const struct report report = {.policy = policy, .after = "query"};
-	struct plan plan;
-	struct error err;
-
-	if (!flow_may_go_on(ctx))
-		return halt(ctx, report, NOTHING_DELETED);
-	if (make_plan(ctx, policy, &plan, &err) != 0)
-		return stop(ctx, report, &err);
-
-	enum flow_outcome outcome = plan.total == 0 ? finish_no_action(ctx, policy, &plan) : approval_ask(ctx, &plan, NULL);
-	plan_release(&plan);
-	return outcome;
-}
-
-/* The plan of this very attempt, where an earlier start of the body stored it: it is the one that the agent was asked about,
- * and maybe approved. Else a new one. */
-static int find_plan(struct flow_ctx *ctx, const struct policy *policy, struct plan *ret_plan, struct error *err)
+/* The plan that an earlier start of the body stored in this very attempt: an agent was asked about it, and maybe approved
+ * it. ERR_NOT_FOUND where there is none. */
+static int read_own_plan(struct flow_ctx *ctx, struct plan *ret_plan, struct error *err)
 {
 	int rc = read_plan(ctx, ret_plan, err);
 
@@ -332,9 +355,27 @@ static int find_plan(struct flow_ctx *ctx, const struct policy *policy, struct p
 		return 0;
 	if (rc == 0)
 		plan_release(ret_plan);
-	else if (flow_halted(ctx) || (rc != ERR_NOT_FOUND && rc != ERR_DECODE))
+	return rc == 0 || (rc == ERR_DECODE && !flow_halted(ctx)) ? error_set(err, ERR_NOT_FOUND, "no plan of this attempt") : rc;
+}
+
+/* The plan to ask about: for an agent the one that it may have decided about, else a new one. @ret_begun: its deletion was
+ * begun before. */
+static int find_plan(struct flow_ctx *ctx, const struct policy *policy, struct plan *ret_plan, bool *ret_begun, struct error *err)
+{
+	int rc = read_own_plan(ctx, ret_plan, err);
+
+	*ret_begun = rc == 0 && count_deleted(ctx, ret_plan) != 0;
+	if (rc != 0 && rc != ERR_NOT_FOUND)
 		return rc;
-	return make_plan(ctx, policy, ret_plan, err);
+	if (*ret_begun)
+		return 0;
+	/* Where no model can be asked, the server need not be either. */
+	int ready = policy->approval == APPROVAL_AI ? agent_approval_ready(ctx, err) : 0;
+	if (rc == 0 && policy->approval == APPROVAL_AI && ready == 0)
+		return 0;
+	if (rc == 0)
+		plan_release(ret_plan);
+	return ready != 0 ? ready : make_plan(ctx, policy, ret_plan, err);
 }
 
 /* Told to stop before anything was begun now: an earlier start of the body may have deleted by then. */
@@ -361,8 +402,6 @@ static enum flow_outcome ask_agent(struct flow_ctx *ctx, struct report report)
 	bool ask_person = false;
 	enum flow_outcome outcome;
 
-	if (report.plan->total == 0)
-		return finish_no_action(ctx, report.policy, report.plan);
 	if (agent_approval(ctx, report.plan, &decision, &ask_person, &err) != 0)
 		return flow_halted(ctx) ? halt_deletion(ctx, report, 0) : fail(ctx, report, &err);
 	report.decision = ask_person ? NULL : &decision;
@@ -377,20 +416,49 @@ static enum flow_outcome ask_agent(struct flow_ctx *ctx, struct report report)
 	return outcome;
 }
 
-/* The whole story where an agent decides: plan, investigation, deletion; or a person is asked with its advice. */
-static enum flow_outcome plan_and_ask_agent(struct flow_ctx *ctx, const struct policy *policy)
+/* An agent approved the plan, and some of it is deleted already: is it approved still? Nobody is asked about half a plan. */
+static enum flow_outcome go_on_deleting(struct flow_ctx *ctx, struct report report)
+{
+	struct decision decision;
+	struct error err;
+	enum flow_outcome outcome;
+
+	if (!flow_may_go_on(ctx))
+		return halt_deletion(ctx, report, 0);
+	if (report.policy->approval == APPROVAL_HUMAN)
+		return finish_stopped(ctx, report, count_deleted(ctx, report.plan),
+		                      "approval_type is 'human' now, and no person was asked");
+	if (agent_approval_stored(ctx, report.plan, &decision, &err) != 0)
+		return flow_halted(ctx) ? halt_deletion(ctx, report, 0) : fail(ctx, report, &err);
+	report.decision = &decision;
+	outcome = act(ctx, &report);
+	decision_release(&decision);
+	return outcome;
+}
+
+/* The first half: plan, preview, question. Where an agent decides, the whole story. */
+static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy *policy)
 {
 	struct report report = {.policy = policy, .after = "query"};
 	struct plan plan;
 	struct error err;
+	bool begun;
+	enum flow_outcome outcome;
 
 	if (!flow_may_go_on(ctx))
 		return halt_attempt(ctx, policy);
-	if (find_plan(ctx, policy, &plan, &err) != 0)
+	if (find_plan(ctx, policy, &plan, &begun, &err) != 0)
 		return flow_halted(ctx) ? halt_attempt(ctx, policy) : fail(ctx, report, &err);
 	report.plan = &plan;
 	report.after = "approval";
-	enum flow_outcome outcome = ask_agent(ctx, report);
+	if (begun)
+		outcome = go_on_deleting(ctx, report);
+	else if (plan.total == 0)
+		outcome = finish_no_action(ctx, policy, &plan);
+	else if (policy->approval == APPROVAL_HUMAN)
+		outcome = approval_ask(ctx, &plan, NULL);
+	else
+		outcome = ask_agent(ctx, report);
 	plan_release(&plan);
 	return outcome;
 }
@@ -408,14 +476,10 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 	/* 2. Started again after the answer of a person: decision, deletion, report. */
 	if (flow_was_asked(ctx))
 		outcome = go_on_after_answer(ctx, &policy);
-	/* 3. Plan, preview, question: then the run waits, and this body ends. */
-	else if (policy.approval == APPROVAL_HUMAN)
-		outcome = plan_and_ask(ctx, &policy);
-	/* 4. An agent is asked: it decides within the guard rails, or a person does with its advice. */
-	else if (agent_approval_ready(ctx, &err) == 0)
-		outcome = plan_and_ask_agent(ctx, &policy);
+	/* 3. Plan, preview, question: a person is asked, the run waits, and this body ends; or an agent is, which decides within
+	 * the guard rails, or advises a person. */
 	else
-		outcome = fail(ctx, (struct report){.policy = &policy}, &err);
+		outcome = plan_and_ask(ctx, &policy);
 
 	policy_release(&policy);
 	return outcome;

@@ -4,8 +4,8 @@
  * each attempt of a run, written again in place. At its end is one fenced block (```json) for programs, an object:
  *
  *   version            REPORT_VERSION
- *   outcome            "completed", "failed", "rejected", "dry_run", "no_action", "cancelled", "expired", "ended" (by somebody
- *                      else, from outside)
+ *   outcome            "completed", "failed", "rejected", "dry_run", "no_action", "cancelled", "expired", "stopped" (approved no
+ *                      longer when some of it was deleted), "ended" (by somebody else, from outside)
  *   message            the final state's
  *   flow_run_id, worker, worker_version, finished_at (by the server's clock)
  *   policy             {retention_period, states, batch_size, dry_run, approval_type}; null where the parameters are wrong

@@ -54,6 +54,7 @@ class AiJanitor(Janitor):
         """What the run was to delete is gone, and nothing else. Returns its result."""
         result = self.result(run_id, **more)
         assert (result["status"], result.get("deleted"), result.get("failed")) == ("completed", len(ids), 0), result
+        assert {"confidence", "reasoning", "concerns"} <= set(result["advice"]), result
         self.assert_gone(ids)
         self.assert_no_key(run_id)
         return result
@@ -61,7 +62,8 @@ class AiJanitor(Janitor):
     def rejected(self, run_id, *words, **more):
         """It ended without a deletion, and with this in its reason. Returns the reason."""
         result = self.result(run_id, **more)
-        assert set(result) == {"status", "reason"} and result["status"] == "rejected", result
+        assert set(result) == {"status", "reason", "advice"} and result["status"] == "rejected", result
+        assert {"model", "guard_rails"} <= set(result["advice"]), result
         message = self.db.states(run_id)[-1]["message"]
         assert message.startswith("rejected, nothing was deleted"), message
         for word in words:

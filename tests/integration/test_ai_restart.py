@@ -65,6 +65,46 @@ def test_killed_after_it_decided(ai, old):
     assert len(ai.transcripts(run_id)) == 1
 
 
+def begun(ai, old):
+    """A run whose worker is killed when 10 of 35 are deleted."""
+    state, ids = old(35)
+    ai.use().set_job_variables(batch_pause_ms=LONG_MS)
+    try:
+        run_id = ai.investigate(state, look(), decide(), batch_size=10)
+        ai.wait_left(ids, 25)
+        ai.worker.kill()
+    finally:
+        ai.set_job_variables(batch_pause_ms=0)
+    return run_id, ids
+
+
+def stopped(ai, run_id, ids, word):
+    """What was begun is approved no longer: it is said how far it came, nobody is asked again, nothing more is deleted."""
+    message = ai.failure(run_id)
+    assert message.startswith("stopped: ") and word in message and message.endswith("deleted 10 of 35 flow runs"), message
+    assert len(ai.db.existing(ids)) == 25
+    assert len(ai.model.requests) == 2
+    assert [s["name"] for s in ai.db.states(run_id)].count("Paused") == 0
+
+
+@pytest.mark.parametrize("more", [{"PREFECT_JANITOR_AI_MAX_RUNS": "1"}, {"PREFECT_JANITOR_AI_MODE": "advise"},
+                                  {"ANTHROPIC_API_KEY": None, "ANTHROPIC_BASE_URL": None}], ids=["ceiling", "advise", "no key"])
+def test_approved_no_longer_when_some_is_deleted(ai, old, more):
+    run_id, ids = begun(ai, old)
+    ai.settings = {name: value for name, value in (ai.settings | more).items() if value is not None}
+    ai.restart()
+    stopped(ai, run_id, ids, "AI_ENABLED" if None in more.values() else next(iter(more)))
+
+
+def test_changed_to_human_when_some_is_deleted(ai, api, old):
+    run_id, ids = begun(ai, old)
+    parameters = api.get(f"/flow_runs/{run_id}")["parameters"]
+    parameters["config"]["approval_type"] = "human"
+    api.patch(f"/flow_runs/{run_id}", {"parameters": parameters})
+    ai.restart()
+    stopped(ai, run_id, ids, "approval_type")
+
+
 @pytest.mark.parametrize("settings", [{"PREFECT_JANITOR_AI_MODE": "advise"}, {"PREFECT_JANITOR_AI_ON_UNSURE": "human"}],
                          ids=["advise", "unsure"])
 def test_killed_while_a_person_is_asked(ai, old, settings):
