@@ -54,7 +54,7 @@ class AiJanitor(Janitor):
         """What the run was to delete is gone, and nothing else. Returns its result."""
         result = self.result(run_id, **more)
         assert (result["status"], result.get("deleted"), result.get("failed")) == ("completed", len(ids), 0), result
-        assert {"confidence", "reasoning", "concerns"} <= set(result["advice"]), result
+        assert {"model", "guard_rails"} <= set(result["advice"]), result
         self.assert_gone(ids)
         self.assert_no_key(run_id)
         return result

@@ -26,6 +26,8 @@ def test_approved(api, db, ai, old, dialect):
         state, look("get_dashboard"), decide(confidence=0.9, reasoning="All is *quiet*.", concerns=["one deployment is paused"]))
     result = ai.deleted(run_id, ids)
     assert "All is *quiet*." in result["notes"]
+    advice = result["advice"]
+    assert (advice["confidence"], advice["concerns"]) == (0.9, ["one deployment is paused"]), advice
     assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Completed"]
     assert api.run(run_id)["state"]["message"] == "deleted 5 of 5 flow runs"
     ai.wait_log(run_id, "All is *quiet*.")
