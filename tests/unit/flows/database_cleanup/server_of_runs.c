@@ -341,7 +341,8 @@ struct http_reply server_of_runs_handle(void *arg, const struct http_seen *seen)
 	if (strcmp(seen->path, "/flow_runs/count") == 0)
 		return count(server, filter);
 	if (strcmp(seen->path, "/flow_runs/filter") == 0)
-		return list_runs(server, filter, limit > 0 ? (size_t)limit : 200);
+		return json_integer_value(json_object_get(body, "offset")) > 0 ? (struct http_reply){.body = "[]"}
+		                                                               : list_runs(server, filter, limit > 0 ? (size_t)limit : 200);
 	if (strcmp(seen->path, "/flow_runs/bulk_delete") == 0)
 		return bulk_delete(server, filter, limit);
 	if (strcmp(seen->method, "DELETE") == 0)
