@@ -188,6 +188,9 @@ bool flow_halted(const struct flow_ctx *ctx);
 /* Because the run is being cancelled? Then flow_halt() ends it. */
 bool flow_cancelling(const struct flow_ctx *ctx);
 
+/* Was it told to stop because another worker has the run, or because the run is gone? Then what is stored with it is not ours. */
+bool flow_taken(const struct flow_ctx *ctx);
+
 /* Ends a body that was told to stop. @so_far (one phrase, like "deleted 3 of 10 flow runs") goes into the
  * state's message where the run was cancelled, else into the log. */
 enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far);

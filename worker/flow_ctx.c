@@ -285,6 +285,11 @@ bool flow_cancelling(const struct flow_ctx *ctx)
 	return ctx->halt == HALT_STATE && ctx->halt_state == STATE_CANCELLING;
 }
 
+bool flow_taken(const struct flow_ctx *ctx)
+{
+	return ctx->halt == HALT_TAKEN || ctx->halt == HALT_DELETED;
+}
+
 static bool halt(struct flow_ctx *ctx, enum halt why)
 {
 	if (ctx->halt == HALT_NOT)

@@ -310,10 +310,22 @@ static int check_files(const struct settings *settings, struct error *err)
 	return rc != 0 ? rc : check_file("PREFECT_JANITOR_AI_SSL_CERT_FILE", settings->ai.ssl_cert_file, err);
 }
 
+/* A key in an address would be shown with it: never quoted, here either. */
+static int check_ai_url(const char *name, const char *url, const char *advice, struct error *err)
+{
+	if (url == NULL || strpbrk(url, "@?#") == NULL)
+		return 0;
+	return error_set(err, ERR_USAGE, "%s: an address with '@', '?' or '#' is not possible%s", name, advice);
+}
+
 static int parse_ai(struct settings *settings, struct error *err)
 {
 	struct ai_settings *ai = &settings->ai;
 
+	if (check_ai_url("ANTHROPIC_BASE_URL", ai->anthropic_url, ": put the key into ANTHROPIC_API_KEY", err) != 0 ||
+	    check_ai_url("OPENAI_BASE_URL", ai->openai_url, ": put the key into OPENAI_API_KEY", err) != 0 ||
+	    check_ai_url("PREFECT_JANITOR_AI_MCP_URL", ai->mcp_url, "", err) != 0)
+		return ERR_USAGE;
 	if (ai->min_retention == NULL)
 		return 0;
 	int rc = duration_parse(ai->min_retention, &ai->min_retention_us, err);

@@ -13,6 +13,9 @@
 #define NOT_RUN "Error: not called, since this answer has to be corrected first."
 /* Of arguments in a line of the log. */
 #define ARGUMENTS_SHOWN 300
+/* Of the model's words, or of what is wrong with them, in the rule that stops it: bytes. */
+#define WORDS_MAX 500
+#define PROBLEM_MAX 1500
 
 /* One investigation. */
 struct agent {
@@ -75,6 +78,8 @@ static int open_agent(const struct agent_settings *settings, struct agent *agent
 		transcript_new(&settings->llm, &settings->tools.mcp, settings->system, settings->proposal);
 	/* The model's settings first: a mistake in them needs no MCP server. */
 	int rc = llm_new(&agent->llm_settings, &agent->llm, err);
+	if (rc != 0) /* an address that is refused may hold a key */
+		(void)json_object_del(agent->transcript, "address");
 	if (rc == 0)
 		rc = toolbox_open(&settings->tools, &agent->box, err);
 	return rc == 0 ? open_conversation(agent, err) : rc;
@@ -129,7 +134,8 @@ static bool may_correct(struct agent *agent, const char *problem)
 		tell(agent, LOG_LEVEL_WARNING, "the answer of the model is no valid decision, asking once more: %s", problem);
 		return true;
 	}
-	text_addf(&agent->unsure, "the model gave no valid decision, also when it was asked once more: %s", problem);
+	AUTO_FREE char *cut = text_cut(problem, PROBLEM_MAX);
+	text_addf(&agent->unsure, "the model gave no valid decision, also when it was asked once more: %s", cut != NULL ? cut : "");
 	return false;
 }
 
@@ -271,11 +277,18 @@ static int handle_turn(struct agent *agent, const struct llm_turn *turn, struct 
 	for (size_t i = 0; i < turn->call_count; i++)
 		decisions += is_decision(agent, &turn->calls[i]);
 	if (turn->stop == LLM_STOP_REFUSED) {
-		text_addf(&agent->unsure, "the model refused to answer%s%.500s", turn->text[0] != '\0' ? ": " : "", turn->text);
+		char words[WORDS_MAX];
+		text_clean(words, sizeof words, turn->text, strlen(turn->text));
+		text_addf(&agent->unsure, "the model refused to answer%s%s", words[0] != '\0' ? ": " : "", words);
 		return 0;
 	}
 	if (turn->stop == LLM_STOP_CUT) {
 		text_addf(&agent->unsure, "the answer of the model was cut off (max_tokens), and may be half of what was meant");
+		return 0;
+	}
+	if (turn->stop == LLM_STOP_OTHER && decisions > 0) {
+		text_addf(&agent->unsure, "the answer with the decision ended for a reason that is not known here, and may be half of what "
+		          "was meant");
 		return 0;
 	}
 	if (turn->call_count == 0)

@@ -8,6 +8,8 @@
 #define IDENTITY_TOOL "get_identity"
 #define CUT_MARK " ... [cut: the answer is longer; ask for less]"
 #define NAMES_MAX 1000
+/* Of a secret: a shorter one may be a word. */
+#define SECRET_MIN 8
 
 struct toolbox {
 	const struct toolbox_settings *settings;
@@ -18,6 +20,23 @@ struct toolbox {
 	struct llm_tool *given;
 	size_t given_count;
 };
+
+/* Whatever comes from the server may quote what it was given. */
+static void hide_secrets(const struct toolbox *box, char *text)
+{
+	for (const char *const *secret = box->settings->secrets; *secret != NULL; secret++)
+		text_hide(text, strlen(text), *secret, SECRET_MIN);
+}
+
+static int hide_in_error(const struct toolbox *box, int rc, const struct error *why, struct error *err)
+{
+	struct error clean = *why;
+
+	hide_secrets(box, clean.text);
+	if (err != NULL)
+		*err = clean;
+	return rc;
+}
 
 static bool is_allowed(const struct toolbox_settings *settings, const char *name)
 {
@@ -79,11 +98,15 @@ static int judge_identity(const struct toolbox *box, const struct mcp_result *re
 {
 	AUTO_JSON *object = answer_object(result);
 	const char *url = json_string_value(json_object_get(json_object_get(object, "identity"), "api_url"));
-	const char *why = json_string_value(json_object_get(object, "error"));
+	const char *said = json_string_value(json_object_get(object, "error"));
+	AUTO_FREE char *why = text_dup(said != NULL ? said : result->text);
 
+	if (why == NULL)
+		return error_nomem(err);
+	hide_secrets(box, why); /* before it is cut */
 	if (result->is_error || !json_is_true(json_object_get(object, "success")))
 		return error_set(err, ERR_BUSY, "the MCP server does not reach Prefect at %s: %.300s", box->settings->api_url,
-		                 why != NULL ? why : result->text);
+		                 why);
 	if (url == NULL)
 		return error_set(err, ERR_CONFLICT, "the MCP server does not say which Prefect it is connected to; this worker's is %s",
 		                 box->settings->api_url);
@@ -108,19 +131,21 @@ static int check_identity(struct toolbox *box, struct error *err)
 int toolbox_open(const struct toolbox_settings *settings, struct toolbox **ret_box, struct error *err)
 {
 	struct toolbox *box = calloc(1, sizeof *box);
+	struct error why = {.text = ""};
 
 	if (box == NULL)
 		return error_nomem(err);
 	box->settings = settings;
 	box->mcp_settings = settings->mcp;
-	int rc = mcp_open(&box->mcp_settings, &box->mcp, err);
+	int rc = mcp_open(&box->mcp_settings, &box->mcp, &why);
 	if (rc == 0)
-		rc = choose_tools(box, err);
+		rc = choose_tools(box, &why);
 	if (rc == ERR_BUSY) /* silent before it was asked for anything of Prefect's: that is no outage which passes */
-		rc = error_prefix(err, ERR_TRANSPORT, "the agent has no tools");
+		rc = error_prefix(&why, ERR_TRANSPORT, "the agent has no tools");
 	if (rc == 0)
-		rc = check_identity(box, err);
+		rc = check_identity(box, &why);
 	if (rc != 0) {
+		(void)hide_in_error(box, rc, &why, err);
 		toolbox_close(box);
 		return rc;
 	}
@@ -199,8 +224,7 @@ static int take_result(const struct toolbox *box, const char *name, struct mcp_r
 		.bytes = strlen(result->text),
 	};
 
-	for (const char *const *secret = box->settings->secrets; *secret != NULL; secret++)
-		text_hide(result->text, strlen(result->text), *secret);
+	hide_secrets(box, result->text);
 	AUTO_FREE char *cut = text_cut(result->text, TOOLBOX_ANSWER_MAX);
 	if (cut == NULL)
 		return error_nomem(err);
@@ -222,6 +246,8 @@ int toolbox_call(struct toolbox *box, const char *name, const json_t *arguments,
 		return refuse(box, name, ret_answer, err);
 	box->mcp_settings.call_timeout_ms = timeout_ms;
 	int rc = mcp_call_tool(box->mcp, name, arguments, &result, &why);
+	if (rc != 0)
+		(void)hide_in_error(box, rc, &why, &why);
 	if (rc == ERR_BUSY || rc == ERR_INVALID || rc == ERR_DECODE)
 		return fail_because(&why, ret_answer, err);
 	if (rc != 0)

@@ -118,13 +118,11 @@ size_t text_next(const char *text, size_t left, uint32_t *ret_point)
 	return len;
 }
 
-#define SECRET_MIN 16
-
-void text_hide(char *text, size_t len, const char *secret)
+void text_hide(char *text, size_t len, const char *secret, size_t min)
 {
 	size_t size = secret != NULL ? strlen(secret) : 0;
 
-	if (size < SECRET_MIN)
+	if (size < min || size == 0)
 		return;
 	for (char *at = text; (at = memmem(at, len - (size_t)(at - text), secret, size)) != NULL; at += size)
 		memset(at, '*', size);

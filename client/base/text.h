@@ -39,9 +39,9 @@ void text_clean(char *dst, size_t size, const char *src, size_t len);
  * with every character escaped that would start formatting, a link, a table cell or HTML. */
 void text_add_markdown(struct text *t, const char *src, size_t len, size_t max);
 
-/* Puts stars in place of @secret wherever it is in the @len bytes of @text. A secret of less than 16 bytes may be a word, as
+/* Puts stars in place of @secret wherever it is in the @len bytes of @text. A secret of less than @min bytes may be a word, as
  * in "Bearer none": it is left alone. NULL is none. */
-void text_hide(char *text, size_t len, const char *secret);
+void text_hide(char *text, size_t len, const char *secret, size_t min);
 
 /* The length of the UTF-8 character at @text (at most @left bytes, at least one), and its code point; 0 where the bytes
  * are not well-formed UTF-8 (RFC 3629). */

@@ -13,6 +13,8 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define FIRST_WAIT_MS 500
 #define REQUEST_ID_SIZE 128
+/* A shorter one is no secret: servers of one's own take any word. */
+#define KEY_MIN 16
 
 struct llm {
 	const struct llm_settings *settings;
@@ -61,8 +63,10 @@ static int check_url(const struct llm_settings *s, const struct llm_dialect *dia
 	if (strchr(s->base_url, '@') != NULL)
 		return error_set(err, ERR_USAGE, "%s: put the key into %s, not into the address", dialect->url_setting,
 		                 dialect->key_setting);
-	if ((strncmp(s->base_url, "http://", 7) != 0 && strncmp(s->base_url, "https://", 8) != 0) ||
-	    !is_printable(s->base_url) || strpbrk(s->base_url, "?#") != NULL)
+	if (strpbrk(s->base_url, "?#") != NULL) /* may hold a key: not quoted */
+		return error_set(err, ERR_USAGE, "%s: an address with '?' or '#' is not possible; put the key into %s", dialect->url_setting,
+		                 dialect->key_setting);
+	if ((strncmp(s->base_url, "http://", 7) != 0 && strncmp(s->base_url, "https://", 8) != 0) || !is_printable(s->base_url))
 		return error_set(err, ERR_USAGE, "%s: '%.200s' is not an address like %s", dialect->url_setting, s->base_url,
 		                 dialect->base_url);
 	return 0;
@@ -404,7 +408,7 @@ static int post(struct llm *llm, struct llm_conversation *conversation, struct h
 	if (rc == ERR_TRANSPORT)
 		return error_prefix(err, rc, "%s", llm->dialect->url_setting);
 	if (rc == 0)
-		text_hide(ret_answer->body, ret_answer->len, s->key);
+		text_hide(ret_answer->body, ret_answer->len, s->key, KEY_MIN);
 	return rc;
 }
 
@@ -436,7 +440,7 @@ static int take_turn(struct llm *llm, struct llm_conversation *conversation, con
 	const char *header = http_answer_header(llm->http, llm->dialect->id_header);
 
 	text_clean(id, sizeof id, header, strlen(header));
-	text_hide(id, strlen(id), llm->settings->key);
+	text_hide(id, strlen(id), llm->settings->key, KEY_MIN);
 	if (answer->status != 200)
 		return refused(llm, answer, id, llm_bytes_next(conversation), err);
 	int rc = read_turn(llm->dialect, answer->body, answer->len, id, ret_turn, err);

@@ -221,7 +221,10 @@ static int conclude(struct flow_ctx *ctx, const struct plan *plan, struct agent_
 	int rc = run_agent(ctx, setup, &result, err);
 	if (rc == 0)
 		rc = take_result(ctx, setup, &result, &verdict, err);
-	if (rc == 0)
+	/* Another worker that has the run now may have stored one, and acted on it. */
+	if (rc == 0 && !flow_may_go_on(ctx) && flow_taken(ctx))
+		rc = error_set(err, ERR_STOPPED, "stopped");
+	else if (rc == 0)
 		rc = store_verdict(ctx, plan, &verdict, err);
 	/* A verdict is kept, whatever happened meanwhile. Without one: was the worker asked to stop, or the run cancelled? */
 	else if (rc == ERR_STOPPED ? !flow_retry(ctx, err) : !flow_may_go_on(ctx))
@@ -250,7 +253,7 @@ static int investigate(struct flow_ctx *ctx, const struct flow_ai *ai, const str
 	rc = write_checkpoint(ctx, AGENT_STARTS_KEY, started, err);
 	if (rc == 0) {
 		rc = conclude(ctx, plan, &setup, ret_verdict, err);
-		if (rc != 0 && flow_halted(ctx))
+		if (rc != 0 && flow_halted(ctx) && !flow_taken(ctx))
 			uncount_start(ctx, plan, starts);
 	}
 	agent_setup_release(&setup);

@@ -188,14 +188,51 @@ static struct llm_settings model_settings(const struct flow_ai *ai)
 	};
 }
 
-static void list_secrets(struct agent_setup *setup, const struct flow_ai *ai)
+static bool add_secret(struct agent_setup *setup, const char *secret)
+{
+	return secret == NULL || json_array_append_new(setup->hidden, json_string(secret)) == 0;
+}
+
+/* As it goes over the wire: basic authentication. */
+static bool add_base64(struct agent_setup *setup, const char *text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t len = text != NULL ? strlen(text) : 0;
+	AUTO_TEXT coded = {.max = 4 * (len / 3 + 2)};
+
+	for (size_t i = 0; i < len; i += 3) {
+		unsigned a = (unsigned char)text[i];
+		unsigned b = i + 1 < len ? (unsigned char)text[i + 1] : 0;
+		unsigned c = i + 2 < len ? (unsigned char)text[i + 2] : 0;
+		text_addf(&coded, "%c%c%c%c", digits[a >> 2], digits[(a & 3) << 4 | b >> 4],
+		          i + 1 < len ? digits[(b & 15) << 2 | c >> 6] : '=', i + 2 < len ? digits[c & 63] : '=');
+	}
+	return add_secret(setup, len > 0 ? text_str(&coded) : NULL);
+}
+
+/* Each as a whole, and the parts of those that have some. */
+static int list_secrets(struct agent_setup *setup, const struct flow_ai *ai, struct error *err)
 {
 	const char *all[] = {ai->api_key, ai->auth_string, ai->headers, ai->settings->anthropic_key, ai->settings->openai_key};
-	size_t count = 0;
+	const char *password = ai->auth_string != NULL ? strchr(ai->auth_string, ':') : NULL;
+	AUTO_JSON *headers = NULL;
+	const char *name;
+	json_t *value;
+	size_t i;
 
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-		if (all[i] != NULL)
-			setup->secrets[count++] = all[i];
+	setup->hidden = json_array();
+	bool ok = add_base64(setup, ai->auth_string) && add_secret(setup, password != NULL ? password + 1 : NULL);
+	for (i = 0; i < sizeof all / sizeof all[0]; i++)
+		ok = ok && add_secret(setup, all[i]);
+	if (ai->headers != NULL && json_read(ai->headers, strlen(ai->headers), &headers, NULL) == 0)
+		json_object_foreach(headers, name, value)
+			ok = ok && add_secret(setup, json_string_value(value));
+	setup->secrets = calloc(json_array_size(setup->hidden) + 1, sizeof *setup->secrets);
+	if (!ok || setup->secrets == NULL)
+		return error_nomem(err);
+	json_array_foreach(setup->hidden, i, value)
+		setup->secrets[i] = json_string_value(value);
+	return 0;
 }
 
 static void list_tools(struct agent_setup *setup, const struct flow_ai *ai)
@@ -247,11 +284,12 @@ int agent_setup_init(const struct flow_ai *ai, const struct preview *preview, co
 	int rc = setup->system != NULL && setup->proposal != NULL && setup->environment != NULL
 	                 ? agent_decision_schema(&setup->schema, err)
 	                 : error_nomem(err);
+	if (rc == 0)
+		rc = list_secrets(setup, ai, err);
 	if (rc != 0) {
 		agent_setup_release(setup);
 		return rc;
 	}
-	list_secrets(setup, ai);
 	list_tools(setup, ai);
 	fill_settings(setup, ai);
 	return 0;
@@ -263,5 +301,7 @@ void agent_setup_release(struct agent_setup *setup)
 	free(setup->proposal);
 	json_decref(setup->environment);
 	json_decref(setup->schema);
+	json_decref(setup->hidden);
+	free(setup->secrets);
 	*setup = (struct agent_setup){0};
 }

@@ -8,7 +8,6 @@
 #include "flows/database_cleanup/preview.h"
 
 #define AGENT_DECISION_TOOL "final_result"
-#define AGENT_SECRETS_MAX 5
 #define AGENT_TOOLS_MAX 12
 
 struct agent_setup {
@@ -17,7 +16,8 @@ struct agent_setup {
 	char *proposal;
 	json_t *environment;
 	json_t *schema;
-	const char *secrets[AGENT_SECRETS_MAX + 1];
+	json_t *hidden;        /* owns the secrets */
+	const char **secrets;  /* owned */
 	const char *allowed[AGENT_TOOLS_MAX + 1];
 };
 

@@ -8,7 +8,7 @@
 #include "tests/unit/api.h"
 
 static const char *const allowed[] = {"get_identity", "get_flows", "get_runs", NULL};
-static const char *const secrets[] = {PREFECT_KEY, MODEL_KEY, NULL};
+static const char *const secrets[] = {PREFECT_KEY, MODEL_KEY, SHORT_SECRET, NULL};
 
 static struct http_reply reply(void *arg, const struct http_seen *seen)
 {

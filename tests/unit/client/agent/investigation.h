@@ -10,6 +10,7 @@
 
 #define MODEL_KEY "sk-test-topsecret-0123456789"
 #define PREFECT_KEY "pnu_topsecret_0123456789"
+#define SHORT_SECRET "admin:pass"
 #define PREFECT_URL "http://127.0.0.1:4200/api"
 #define ANSWERS_MAX 8
 

@@ -50,6 +50,7 @@ static const struct {
 	/* what does not count */
 	{"a refusal", "", {SAY(TEXT("No way."), "refusal")}, NULL, "the model refused to answer: No way.", 1, 0, NULL},
 	{"a refusal with a decision", "", {SAY(USE("d", "decide", YES), "refusal")}, NULL, "refused", 1, 0, NULL},
+	{"a decision and an end that nobody knows", "", {SAY(USE("d", "decide", YES), "error_midway")}, NULL, "not known here", 1, 0, NULL},
 	{"cut off", "", {SAY(USE("d", "decide", YES), "max_tokens")}, NULL, "cut off", 1, 0, NULL},
 	/* budgets */
 	{"no end", ANSWER(4, GOOD) ANSWER(5, GOOD) ANSWER(6, GOOD) ANSWER(7, GOOD),
@@ -260,5 +261,109 @@ static void shows_what_would_be_sent(void)
 	CHECK_INT("nothing was sent", investigation_close(&i, "request"), 0);
 }
 
-UNIT_SUITE("client/agent/agent", TEST(ends), TEST(says_what_is_broken), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
+/* Whatever the model says, the rule that stops it can be stored: it is UTF-8, and not too long. */
+static int check_long(const json_t *arguments, char **ret_problems, struct error *err)
+{
+	AUTO_TEXT problems = {.max = 20000};
+
+	(void)arguments;
+	for (int n = 0; n < 1000; n++)
+		text_addf(&problems, "\xc3\xa9t\xc3\xa9: wrong\n");
+	*ret_problems = text_take(&problems);
+	return error_set(err, ERR_INVALID, "no decision");
+}
+
+static void cuts_what_the_model_says(void)
+{
+	AUTO_TEXT refusal = {.max = 4000};
+	struct agent_result result;
+	struct investigation i;
+	struct error err;
+
+	text_addf(&refusal, "{\"content\": [{\"type\": \"text\", \"text\": \"a");
+	for (int n = 0; n < 300; n++)
+		text_addf(&refusal, "\xc3\xa9");
+	text_addf(&refusal, "\"}], \"stop_reason\": \"refusal\"}");
+	const char *const refuses[ANSWERS_MAX] = {text_str(&refusal)};
+	investigation_open(&i, refuses, START);
+	CHECK_RC("refusal", agent_run(&i.settings, &result, &err), 0, &err);
+	CHECK_HAS("refusal", result.unsure, "refused to answer: a\xc3\xa9");
+	CHECK("refusal", text_is_utf8(result.unsure));
+	CHECK("refusal", json_object_get(json_object_get(result.transcript, "outcome"), "unsure") != NULL);
+	agent_result_release(&result);
+	CHECK_INT("refusal", investigation_close(&i, "refusal"), 1);
+
+	static const char *const wrong[ANSWERS_MAX] = {DECIDE(YES), DECIDE(YES)};
+	investigation_open(&i, wrong, START);
+	i.settings.check = check_long;
+	CHECK_RC("problems", agent_run(&i.settings, &result, &err), 0, &err);
+	CHECK_HAS("problems", result.unsure != NULL ? result.unsure : "(none)", "when it was asked once more: \xc3\xa9t\xc3\xa9: wrong");
+	CHECK("problems", result.unsure != NULL && text_is_utf8(result.unsure));
+	agent_result_release(&result);
+	CHECK_INT("problems", investigation_close(&i, "problems"), 2);
+}
+
+/* Secrets that the MCP server was given, wherever it repeats them. */
+static void hides_secrets_everywhere(void)
+{
+	static const struct {
+		const char *name, *script, *shown;
+	} leaks[] = {
+		{"an error of the protocol", START "< \"tools/call\"\n> {\"jsonrpc\":\"2.0\",\"id\":4,\"error\":{\"code\":-32602,"
+		 "\"message\":\"401 for " PREFECT_KEY "\"}}\n", "401 for ***"},
+		{"last words before it hangs", START "< \"tools/call\"\n! 401 for " PREFECT_KEY "\nh\n", ""},
+		{"last words before it ends", START "< \"tools/call\"\n! 401 for " PREFECT_KEY "\nx3\n", "401 for ***"},
+		{"last words at the start", "! 401 for " PREFECT_KEY "\nx3\n", "401 for ***"},
+		{"who it is", HELLO TOOLS "< \"get_identity\"\n> " TOOL_RESULT(3, "{\\\"success\\\":false,\\\"error\\\":\\\"401 for "
+		 PREFECT_KEY "\\\"}") "\n", "401 for ***"},
+		{"a short one", START ANSWER(4, "{\\\"success\\\":true,\\\"x\\\":\\\"" SHORT_SECRET " 401 for ***\\\"}"), "401 for ***"},
+	};
+	static const char *const answers[ANSWERS_MAX] = {LOOK("get_flows"), DECIDE(YES)};
+
+	EACH(leak, leaks)
+	{
+		struct agent_result result;
+		struct investigation i;
+		struct error err = {.text = ""};
+
+		investigation_open(&i, answers, leak->script);
+		i.settings.tool_ms = 300;
+		int rc = agent_run(&i.settings, &result, &err);
+		AUTO_FREE char *sent = json_write(i.requests, 0);
+		AUTO_FREE char *transcript = json_write(result.transcript, 0);
+		const char *places[] = {sent, transcript, text_str(&i.told), rc != 0 ? err.text : ""};
+		EACH(place, places)
+		{
+			CHECK_LACKS(leak->name, *place, "topsecret");
+			CHECK_LACKS(leak->name, *place, SHORT_SECRET);
+		}
+		CHECK_HAS(leak->name, transcript, leak->shown);
+		agent_result_release(&result);
+		(void)investigation_close(&i, leak->name);
+	}
+}
+
+static void shows_no_address_with_a_key(void)
+{
+	static const char *const addresses[] = {"https://user:sk-topsecret@models.example/v1", "https://models.example/v1?api-key=sk-topsecret"};
+	static const char *const none[ANSWERS_MAX] = {NULL};
+
+	EACH(address, addresses)
+	{
+		struct agent_result result;
+		struct investigation i;
+		struct error err;
+
+		investigation_open(&i, none, START);
+		i.settings.llm.base_url = *address;
+		CHECK_RC(*address, agent_run(&i.settings, &result, &err), ERR_USAGE, &err);
+		AUTO_FREE char *transcript = json_write(result.transcript, 0);
+		CHECK_LACKS("transcript", transcript, "topsecret");
+		CHECK_LACKS("error", err.text, "topsecret");
+		agent_result_release(&result);
+		(void)investigation_close(&i, *address);
+	}
+}
+
+UNIT_SUITE("client/agent/agent", TEST(cuts_what_the_model_says), TEST(hides_secrets_everywhere), TEST(shows_no_address_with_a_key), TEST(ends), TEST(says_what_is_broken), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
            TEST(cuts_long_answers), TEST(shows_what_would_be_sent))

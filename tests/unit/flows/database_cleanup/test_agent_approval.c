@@ -18,6 +18,9 @@
 	SAY(USE("d", "final_result", "{\"approved\": " approved ", \"confidence\": 0.9, \"reasoning\": \"Asked.\"}"), "tool_use")
 #define STARTS(plan, count) "{\"plan\": \"" plan "\", \"starts\": " count "}"
 
+/* How often the server says that the run is this worker's. */
+static int looks_left;
+
 /* A Prefect server that keeps the inputs of one run, and says yes to everything else. */
 static struct http_reply keep(void *arg, const struct http_seen *seen)
 {
@@ -38,7 +41,8 @@ static struct http_reply keep(void *arg, const struct http_seen *seen)
 		return (struct http_reply){.status = 201};
 	}
 	if (strcmp(seen->path, "/flow_runs/" OWN_ID) == 0)
-		return (struct http_reply){.body = OWN_RUN("RUNNING", "")};
+		return (struct http_reply){.body = looks_left-- > 0 ? OWN_RUN("RUNNING", "")
+		                                                    : RUN_LABELLED("RUNNING", LABELS("you", OWN_INSTANCE), "")};
 	if (strstr(seen->path, "count") != NULL)
 		return (struct http_reply){.body = "10"};
 	if (strstr(seen->path, "filter") != NULL)
@@ -98,6 +102,7 @@ static void open_scene(struct scene *scene, const char *const answers[ANSWERS_MA
 	static char key[] = MODEL_KEY;
 
 	memset(scene, 0, sizeof *scene);
+	looks_left = 1000;
 	scene->inputs = json_object();
 	put(scene->inputs, AGENT_DECISION_KEY, decision);
 	put(scene->inputs, AGENT_STARTS_KEY, starts);
@@ -158,4 +163,27 @@ static void asks_once_for_a_plan(void)
 	}
 }
 
-UNIT_SUITE("flows/database_cleanup/agent_approval", TEST(asks_once_for_a_plan))
+/* Another worker has taken the run over while the model thought: what is stored is that one's. */
+static void leaves_alone_what_is_another_ones(void)
+{
+	static const char *const answers[ANSWERS_MAX] = {LOOK("get_flows"), FINAL("true")};
+	static char period[] = "P30D";
+	struct scene scene;
+	struct plan plan = {.planned_at = 31 * 86400 * US_PER_SEC, .cutoff = 86400 * US_PER_SEC, .retention = period, .total = 10,
+	                    .states = json_array(), .digest = DIGEST};
+	struct decision decision = {0};
+	struct error err;
+	bool ask;
+
+	open_scene(&scene, answers, NULL, NULL, false);
+	looks_left = 2; /* one before each question to the model */
+	CHECK_RC("taken", agent_approval(scene.flow.ctx, &plan, &decision, &ask, &err), ERR_STOPPED, &err);
+	CHECK("taken", flow_taken(scene.flow.ctx));
+	CHECK("no decision", json_object_get(scene.inputs, AGENT_DECISION_KEY) == NULL);
+	AUTO_JSON *counted = unit_json(json_string_value(json_object_get(scene.inputs, AGENT_STARTS_KEY)));
+	CHECK_JSON("the counter", counted, STARTS(DIGEST, "1"));
+	json_decref(plan.states);
+	close_scene(&scene, "taken", 2);
+}
+
+UNIT_SUITE("flows/database_cleanup/agent_approval", TEST(asks_once_for_a_plan), TEST(leaves_alone_what_is_another_ones))

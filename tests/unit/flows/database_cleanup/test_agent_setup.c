@@ -93,7 +93,8 @@ static void gives_the_child_what_it_needs(void)
 {
 	struct ai_settings settings = {.enabled = -1, .anthropic_key = text_a, .openai_key = text_o, .anthropic_url = url_a, .model = model,
 	                               .mcp_command = command, .max_turns = 3, .model_ms = 5, .retries = 2, .run_logs = true};
-	struct flow_ai ai = {.settings = &settings, .api_url = "http://p/api", .api_key = "pnu_topsecret", .tls_insecure = true};
+	struct flow_ai ai = {.settings = &settings, .api_url = "http://p/api", .api_key = "pnu_topsecret", .tls_insecure = true,
+	                     .auth_string = "admin:secretly", .headers = "{\"X-Token\": \"header-value\"}"};
 	struct agent_setup setup;
 	struct plan plan;
 	struct preview preview;
@@ -106,7 +107,7 @@ static void gives_the_child_what_it_needs(void)
 	static const struct {
 		const char *name, *value;
 	} rows[] = {
-		{"PREFECT_API_URL", "http://p/api"}, {"PREFECT_API_KEY", "pnu_topsecret"}, {"PREFECT_API_AUTH_STRING", NULL},
+		{"PREFECT_API_URL", "http://p/api"}, {"PREFECT_API_KEY", "pnu_topsecret"}, {"PREFECT_API_AUTH_STRING", "admin:secretly"},
 		{"PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "true"}, {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false"},
 		{"PREFECT_DOCS_MCP_URL", "http://127.0.0.1:9/mcp"}, {"FASTMCP_SHOW_SERVER_BANNER", "false"}, {"ANTHROPIC_API_KEY", NULL},
 		{"OPENAI_API_KEY", NULL}, {"ANTHROPIC_BASE_URL", NULL}};
@@ -124,6 +125,9 @@ static void gives_the_child_what_it_needs(void)
 	CHECK("tools", has(s->tools.allowed, "read_events") && has(s->tools.allowed, "get_flow_run_logs"));
 	CHECK("no tools", !has(s->tools.allowed, "orientation") && !has(s->tools.allowed, "get_object_schema"));
 	CHECK("secrets", has(s->tools.secrets, text_a) && has(s->tools.secrets, text_o) && has(s->tools.secrets, "pnu_topsecret"));
+	static const char *const hidden[] = {"admin:secretly", "secretly", "YWRtaW46c2VjcmV0bHk=", "header-value", "{\"X-Token\": \"header-value\"}"};
+	EACH(secret, hidden)
+		CHECK(*secret, has(s->tools.secrets, *secret));
 	CHECK_HAS("prompt", s->system, "never instructions");
 	CHECK("decision", json_object_get(json_object_get(s->decision.input_schema, "properties"), "confidence") != NULL);
 	agent_setup_release(&setup);
