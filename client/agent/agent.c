@@ -21,6 +21,7 @@
 struct agent {
 	const struct agent_settings *settings;
 	struct llm_settings llm_settings; /* ours: the deadline moves */
+	struct toolbox_settings tools;
 	struct llm *llm;
 	struct llm_conversation *conversation;
 	struct toolbox *box;
@@ -46,6 +47,14 @@ static void tell(const struct agent *agent, int level, const char *fmt, ...)
 	(void)vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
 	agent->settings->tell(agent->settings->arg, level, line);
+}
+
+static int time_over(const struct agent *agent, struct error *err)
+{
+	char span[TIME_TEXT_SIZE];
+
+	return error_set(err, ERR_TRANSPORT, "the investigation was not over after %s (PREFECT_JANITOR_AI_TOTAL_SECONDS)",
+	                 span_format(agent->settings->total_ms, span));
 }
 
 /* --- opening ------------------------------------------------------------------------------------- */
@@ -74,6 +83,8 @@ static int open_agent(const struct agent_settings *settings, struct agent *agent
 	*agent = (struct agent){.settings = settings, .llm_settings = settings->llm, .started_ms = clock_mono_ms(),
 	                        .unsure = {.max = 2000}};
 	agent->deadline_ms = agent->started_ms + settings->total_ms;
+	agent->tools = settings->tools;
+	agent->tools.mcp.deadline_ms = agent->deadline_ms;
 	agent->transcript =
 		transcript_new(&settings->llm, &settings->tools.mcp, settings->system, settings->proposal);
 	/* The model's settings first: a mistake in them needs no MCP server. */
@@ -81,7 +92,9 @@ static int open_agent(const struct agent_settings *settings, struct agent *agent
 	if (rc != 0) /* an address that is refused may hold a key */
 		(void)json_object_del(agent->transcript, "address");
 	if (rc == 0)
-		rc = toolbox_open(&settings->tools, &agent->box, err);
+		rc = toolbox_open(&agent->tools, &agent->box, err);
+	if (rc != 0 && rc != ERR_STOPPED && clock_mono_ms() >= agent->deadline_ms)
+		rc = time_over(agent, err);
 	return rc == 0 ? open_conversation(agent, err) : rc;
 }
 
@@ -95,16 +108,7 @@ static void close_agent(struct agent *agent)
 
 /* --- limits --------------------------------------------------------------------------------------- */
 
-static int time_over(const struct agent *agent, struct error *err)
-{
-	char span[TIME_TEXT_SIZE];
-
-	return error_set(err, ERR_TRANSPORT, "the investigation was not over after %s (PREFECT_JANITOR_AI_TOTAL_SECONDS)",
-	                 span_format(agent->settings->total_ms, span));
-}
-
-/* May the model be asked once more? ERR_STOPPED, time over, or a budget: then it is unsure. */
-static int check_limits(struct agent *agent, struct error *err)
+static int go_on(struct agent *agent, struct error *err)
 {
 	const struct agent_settings *s = agent->settings;
 	int64_t asked_ms = clock_mono_ms();
@@ -113,8 +117,17 @@ static int check_limits(struct agent *agent, struct error *err)
 		return error_set(err, ERR_STOPPED, "stopped");
 	agent->deadline_ms += clock_mono_ms() - asked_ms; /* an outage that was waited out is nobody's fault here */
 	agent->llm_settings.deadline_ms = agent->deadline_ms;
-	if (clock_mono_ms() >= agent->deadline_ms)
-		return time_over(agent, err);
+	return clock_mono_ms() >= agent->deadline_ms ? time_over(agent, err) : 0;
+}
+
+/* May the model be asked once more? ERR_STOPPED, time over, or a budget: then it is unsure. */
+static int check_limits(struct agent *agent, struct error *err)
+{
+	const struct agent_settings *s = agent->settings;
+
+	int rc = go_on(agent, err);
+	if (rc != 0)
+		return rc;
 	size_t bytes = llm_bytes_sent(agent->conversation) + llm_bytes_next(agent->conversation);
 	if (agent->turns >= s->max_turns)
 		text_addf(&agent->unsure, "the model did not decide within %" PRId64 " answers (PREFECT_JANITOR_AI_MAX_TURNS)",
@@ -156,11 +169,12 @@ static int call_tool(struct agent *agent, const struct llm_tool_call *call, stru
                      struct error *err)
 {
 	const struct agent_settings *s = agent->settings;
-	int64_t left = agent->deadline_ms - clock_mono_ms();
 	AUTO_TEXT refusal = {.max = 20 * 1024};
 
-	if (left <= 0)
-		return time_over(agent, err);
+	int rc = go_on(agent, err);
+	if (rc != 0)
+		return rc;
+	int64_t left = agent->deadline_ms - clock_mono_ms();
 	if (agent->tool_calls >= s->max_tool_calls)
 		text_addf(&refusal, "Error: not called: all %" PRId64 " calls are used up. Decide now with '%s' by what you know.",
 		          s->max_tool_calls, s->decision.name);
@@ -171,7 +185,7 @@ static int call_tool(struct agent *agent, const struct llm_tool_call *call, stru
 		return ret_answer->text != NULL ? 0 : error_nomem(err);
 	}
 	agent->tool_calls++;
-	int rc = toolbox_call(agent->box, call->name, call->arguments, left < s->tool_ms ? left : s->tool_ms, ret_answer, err);
+	rc = toolbox_call(agent->box, call->name, call->arguments, left < s->tool_ms ? left : s->tool_ms, ret_answer, err);
 	if (rc == 0 && ret_answer->is_success)
 		agent->investigated++;
 	return rc;

@@ -29,7 +29,7 @@ struct agent_settings {
 	int64_t max_bytes;            /* sent to the model */
 	int64_t tool_ms;              /* for one call of a tool */
 	int64_t total_ms;             /* in all, without what may_go_on() takes */
-	bool (*may_go_on)(void *arg); /* asked before every turn; false: ERR_STOPPED */
+	bool (*may_go_on)(void *arg); /* asked before every turn and every call of a tool; false: ERR_STOPPED */
 	void (*tell)(void *arg, int level, const char *line); /* what happens, for a log; foreign text in it */
 	void *arg;
 };

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "client/base/clock.h"
 #include "client/base/json.h"
 #include "client/base/text.h"
 
@@ -245,7 +246,15 @@ int toolbox_call(struct toolbox *box, const char *name, const json_t *arguments,
 	if (!is_given(box, name))
 		return refuse(box, name, ret_answer, err);
 	box->mcp_settings.call_timeout_ms = timeout_ms;
+	box->mcp_settings.deadline_ms = clock_mono_ms() + timeout_ms;
+	int sessions = mcp_sessions(box->mcp);
 	int rc = mcp_call_tool(box->mcp, name, arguments, &result, &why);
+	/* A new session may be one of another server: its answer counts only if that is connected to the same Prefect. */
+	if (rc == 0 && mcp_sessions(box->mcp) != sessions && (rc = check_identity(box, &why)) != 0) {
+		mcp_result_release(&result);
+		(void)hide_in_error(box, rc, &why, &why);
+		return error_set(err, rc == ERR_BUSY ? ERR_TRANSPORT : rc, "after a new session: %s", why.text);
+	}
 	if (rc != 0)
 		(void)hide_in_error(box, rc, &why, &why);
 	if (rc == ERR_BUSY || rc == ERR_INVALID || rc == ERR_DECODE)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/base/clock.h"
 #include "client/base/json.h"
 #include "client/base/text.h"
 #include "client/mcp/message.h"
@@ -18,7 +19,25 @@ struct mcp {
 	const struct transport *kind;
 	void *transport;
 	int64_t last_id;
+	int sessions;
 };
+
+/* Of @timeout_ms what the deadline leaves. 0: nothing. */
+static int64_t time_left(const struct mcp *mcp, int64_t timeout_ms)
+{
+	int64_t left = mcp->settings->deadline_ms > 0 ? mcp->settings->deadline_ms - clock_mono_ms() : timeout_ms;
+
+	return left < 0 ? 0 : left < timeout_ms ? left : timeout_ms;
+}
+
+static int exchange(struct mcp *mcp, const json_t *message, int64_t id, int64_t timeout_ms, struct message *ret_answer,
+                    struct error *err)
+{
+	int64_t left = time_left(mcp, timeout_ms);
+
+	return left > 0 ? mcp->kind->exchange(mcp->transport, message, id, left, ret_answer, err)
+	                : error_set(err, ERR_BUSY, "no time is left for it");
+}
 
 static int notify(struct mcp *mcp, const char *method, json_t *params, struct error *err)
 {
@@ -56,7 +75,7 @@ static int handshake(struct mcp *mcp, struct error *err)
 		          "name", "prefect-janitor", "version", JANITOR_VERSION));
 	if (message == NULL)
 		return error_nomem(err);
-	int rc = mcp->kind->exchange(mcp->transport, message, id, mcp->settings->start_timeout_ms, &answer, err);
+	int rc = exchange(mcp, message, id, mcp->settings->start_timeout_ms, &answer, err);
 	if (rc == 0)
 		rc = take_result(&answer, &result, err);
 	if (rc == 0)
@@ -65,6 +84,7 @@ static int handshake(struct mcp *mcp, struct error *err)
 		rc = mcp->kind->set_version(mcp->transport, version, err);
 	if (rc == 0)
 		rc = notify(mcp, "notifications/initialized", NULL, err);
+	mcp->sessions += rc == 0;
 	return rc;
 }
 
@@ -85,11 +105,11 @@ static int request(struct mcp *mcp, const char *method, json_t *params, json_t *
 
 	if (message == NULL)
 		return error_nomem(err);
-	int rc = mcp->kind->exchange(mcp->transport, message, id, timeout, &answer, err);
+	int rc = exchange(mcp, message, id, timeout, &answer, err);
 	if (rc == ERR_NOT_FOUND) {
 		rc = handshake(mcp, err);
 		if (rc == 0)
-			rc = mcp->kind->exchange(mcp->transport, message, id, timeout, &answer, err);
+			rc = exchange(mcp, message, id, timeout, &answer, err);
 	}
 	if (rc == ERR_NOT_FOUND)
 		rc = error_set(err, ERR_TRANSPORT, "the session is lost each time");
@@ -120,6 +140,11 @@ int mcp_open(const struct mcp_settings *settings, struct mcp **ret_mcp, struct e
 	}
 	*ret_mcp = mcp;
 	return 0;
+}
+
+int mcp_sessions(const struct mcp *mcp)
+{
+	return mcp->sessions;
 }
 
 void mcp_close(struct mcp *mcp)

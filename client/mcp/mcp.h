@@ -39,6 +39,7 @@ struct mcp_settings {
 	const json_t *environment;  /* names to texts, the child's whole environment; its PATH finds the command */
 	int64_t start_timeout_ms;   /* until the answer to initialize; 22 s were seen: 60 s */
 	int64_t call_timeout_ms;    /* every other request: 60 s */
+	int64_t deadline_ms;        /* of them all, by clock_mono_ms(); 0: none */
 	struct stop *stop;          /* ends every wait; NULL for none */
 };
 
@@ -69,6 +70,9 @@ void mcp_tools_free(struct mcp_tool *tools, size_t count);
 int mcp_call_tool(struct mcp *mcp, const char *name, const json_t *arguments, struct mcp_result *ret_result,
                   struct error *err) MUST_CHECK;
 void mcp_result_release(struct mcp_result *result);
+
+/* How often a session was begun: over HTTP a server may forget one, and another is begun on the way. */
+int mcp_sessions(const struct mcp *mcp);
 
 /* Ends the session. The child's stdin is closed; after a grace its group gets SIGTERM, then SIGKILL. Blocks for some
  * seconds at most. NULL is no session. */

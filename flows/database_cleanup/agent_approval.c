@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/agent/transcript.h"
+#include "client/base/clock.h"
 #include "client/base/text.h"
 #include "flows/database_cleanup/agent_decision.h"
 #include "flows/database_cleanup/agent_setup.h"
@@ -164,11 +165,14 @@ static int run_agent(struct flow_ctx *ctx, struct agent_setup *setup, struct age
 	flow_log(ctx, LOG_LEVEL_INFO, "asking the AI agent: model '%.100s' (%s), within %" PRId64 " answers and %" PRId64
 	         " calls of tools", setup->settings.llm.model != NULL ? setup->settings.llm.model : "",
 	         llm_provider_name(setup->settings.llm.provider), setup->settings.max_turns, setup->settings.max_tool_calls);
+	int64_t began_ms = clock_mono_ms();
 	while ((rc = agent_run(&setup->settings, ret_result, err)) == ERR_BUSY && ++unreachable < UNREACHABLE_MAX) {
 		agent_result_release(ret_result);
+		setup->settings.total_ms -= clock_mono_ms() - began_ms; /* of all tries; not the waiting between them */
 		/* Maybe an outage of Prefect: the worker sees it too then, and waits. */
 		if (!flow_retry(ctx, err))
 			return rc;
+		began_ms = clock_mono_ms();
 	}
 	flow_recovered(ctx);
 	return rc;

@@ -1,10 +1,13 @@
 /* How an investigation ends: decided, unsure, or broken; and what the model is told on the way. */
 #include "client/agent/agent.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "client/agent/transcript.h"
+#include "client/base/clock.h"
 #include "client/base/text.h"
+#include "tests/unit/api.h"
 #include "tests/unit/client/agent/investigation.h"
 
 static const struct {
@@ -167,7 +170,7 @@ static void keeps_to_its_limits(void)
 
 	/* Cancelled after the first answer. */
 	investigation_open(&i, look, START ANSWER(4, GOOD));
-	i.go_on = 1;
+	i.go_on = 2;
 	CHECK_RC("told to stop", agent_run(&i.settings, &result, &err), ERR_STOPPED, &err);
 	agent_result_release(&result);
 	CHECK_INT("told to stop", investigation_close(&i, "told to stop"), 1);
@@ -187,6 +190,26 @@ static void keeps_to_its_limits(void)
 	CHECK_HAS("time over", err.text, "PREFECT_JANITOR_AI_TOTAL_SECONDS");
 	agent_result_release(&result);
 	(void)investigation_close(&i, "time over");
+
+	/* So is it while the MCP server starts, whatever it is given for that. */
+	investigation_open(&i, look, "< \"initialize\"\nh\n");
+	i.settings.total_ms = 300;
+	int64_t began_ms = clock_mono_ms();
+	CHECK_RC("slow start", agent_run(&i.settings, &result, &err), ERR_TRANSPORT, &err);
+	CHECK_HAS("slow start", err.text, "PREFECT_JANITOR_AI_TOTAL_SECONDS");
+	CHECK("slow start", clock_mono_ms() - began_ms < 20000); /* its own limit is 30 s */
+	agent_result_release(&result);
+	CHECK_INT("slow start", investigation_close(&i, "slow start"), 0);
+
+	/* Cancelled while it calls tools: the second is not called. */
+	static const char *const two[ANSWERS_MAX] = {
+		SAY(USE("a", "get_flows", "{}") "," USE("b", "get_flows", "{}"), "tool_use"), DECIDE(YES)};
+	investigation_open(&i, two, START ANSWER(4, GOOD) ANSWER(5, GOOD));
+	i.go_on = 2;
+	CHECK_RC("told to stop at a tool", agent_run(&i.settings, &result, &err), ERR_STOPPED, &err);
+	CHECK_INT("told to stop at a tool", result.investigated, 1);
+	agent_result_release(&result);
+	CHECK_INT("told to stop at a tool", investigation_close(&i, "told to stop at a tool"), 1);
 }
 
 static void writes_a_transcript(void)
@@ -343,6 +366,43 @@ static void hides_secrets_everywhere(void)
 	}
 }
 
+#define MCP_ANSWER(what, json) {.method = "POST", .path = "/mcp", .body = what, \
+	.reply = {.headers = "Content-Type: application/json\r\nmcp-session-id: s\r\n", .body = json}}
+#define BEGIN_SESSION(id) MCP_ANSWER("\"initialize\"", "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":{\"protocolVersion\":\"2025-06-18\"}}"), \
+	{.method = "POST", .path = "/mcp", .body = "notifications/initialized", .reply = {.status = 202}}
+#define WHO(id, url) MCP_ANSWER("get_identity", TOOL_RESULT(id, "{\\\"success\\\":true,\\\"identity\\\":{\\\"api_url\\\":\\\"" url "\\\"}}"))
+
+/* A server that forgets the session may be another one afterwards: it has to say again which Prefect it is connected to. */
+static void asks_a_new_session_who_it_is(void)
+{
+	static const char *const answers[ANSWERS_MAX] = {LOOK("get_flows"), DECIDE(YES)};
+	struct http_step steps[] = {
+		BEGIN_SESSION("1"),
+		MCP_ANSWER("tools/list", "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"tools\":[" TOOL("get_flows", "true") "]}}"),
+		WHO(3, PREFECT_URL),
+		{.method = "POST", .path = "/mcp", .body = "get_flows", .reply = {.status = 404, .headers = "Content-Type: application/json\r\n",
+		 .body = "{\"jsonrpc\":\"2.0\",\"id\":\"server-error\",\"error\":{\"code\":-32600,\"message\":\"Session not found\"}}"}},
+		BEGIN_SESSION("5"),
+		MCP_ANSWER("get_flows", TOOL_RESULT(4, GOOD)),
+		WHO(6, "http://elsewhere/api"),
+		{.method = "DELETE", .path = "/mcp"},
+	};
+	struct http_server *server = api_script(steps, COUNT_OF(steps));
+	struct agent_result result;
+	struct investigation i;
+	char url[100];
+	struct error err = {.text = ""};
+
+	(void)snprintf(url, sizeof url, "%s/mcp", http_server_url(server));
+	investigation_open(&i, answers, "");
+	i.settings.tools.mcp.url = url;
+	CHECK_RC("session", agent_run(&i.settings, &result, &err), ERR_CONFLICT, &err);
+	CHECK_HAS("session", err.text, "another Prefect (http://elsewhere/api)");
+	agent_result_release(&result);
+	CHECK_INT("session", investigation_close(&i, "session"), 1);
+	CHECK_INT("session", api_stop_server(server, "session"), COUNT_OF(steps));
+}
+
 static void shows_no_address_with_a_key(void)
 {
 	static const char *const addresses[] = {"https://user:sk-topsecret@models.example/v1", "https://models.example/v1?api-key=sk-topsecret"};
@@ -365,5 +425,5 @@ static void shows_no_address_with_a_key(void)
 	}
 }
 
-UNIT_SUITE("client/agent/agent", TEST(cuts_what_the_model_says), TEST(hides_secrets_everywhere), TEST(shows_no_address_with_a_key), TEST(ends), TEST(says_what_is_broken), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
+UNIT_SUITE("client/agent/agent", TEST(cuts_what_the_model_says), TEST(hides_secrets_everywhere), TEST(shows_no_address_with_a_key), TEST(asks_a_new_session_who_it_is), TEST(ends), TEST(says_what_is_broken), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
            TEST(cuts_long_answers), TEST(shows_what_would_be_sent))

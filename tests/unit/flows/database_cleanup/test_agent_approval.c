@@ -176,7 +176,7 @@ static void leaves_alone_what_is_another_ones(void)
 	bool ask;
 
 	open_scene(&scene, answers, NULL, NULL, false);
-	looks_left = 2; /* one before each question to the model */
+	looks_left = 3; /* one before each question to the model and each call of a tool */
 	CHECK_RC("taken", agent_approval(scene.flow.ctx, &plan, &decision, &ask, &err), ERR_STOPPED, &err);
 	CHECK("taken", flow_taken(scene.flow.ctx));
 	CHECK("no decision", json_object_get(scene.inputs, AGENT_DECISION_KEY) == NULL);
