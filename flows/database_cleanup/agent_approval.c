@@ -207,11 +207,14 @@ static void uncount_start(struct flow_ctx *ctx, const struct plan *plan, json_in
 		flow_log(ctx, LOG_LEVEL_DEBUG, "the start of the investigation stays counted: %s", err.text);
 }
 
-static int store_verdict(struct flow_ctx *ctx, const struct plan *plan, const struct agent_verdict *verdict,
-                         struct error *err)
+/* With what the settings make of it now. */
+static int store_verdict(struct flow_ctx *ctx, const struct plan *plan, struct agent_verdict *verdict, struct error *err)
 {
-	AUTO_JSON *json = agent_verdict_encode(verdict, plan);
+	int rc = agent_verdict_settle(verdict, plan, flow_ai(ctx).settings, err);
 
+	if (rc != 0)
+		return rc;
+	AUTO_JSON *json = agent_verdict_encode(verdict, plan);
 	return write_checkpoint(ctx, AGENT_DECISION_KEY, json, err);
 }
 
@@ -347,18 +350,21 @@ int agent_approval_stored(struct flow_ctx *ctx, const struct plan *plan, struct 
 {
 	struct flow_ai ai = flow_ai(ctx);
 	struct agent_verdict verdict;
+	bool advises = ai.settings->mode == AI_MODE_ADVISE;
 	bool ask_person;
 
 	int rc = read_verdict(ctx, plan, &verdict, err);
 	if (rc == ERR_NOT_FOUND)
 		rc = agent_verdict_unsure("what the AI agent decided is not stored any more", "", prefect_now(flow_api(ctx)), &verdict, err);
-	if (rc == 0)
+	if (rc == 0) {
+		advises = advises || verdict.asked == AGENT_ASKED_TO_ADVISE;
 		rc = judge(ctx, &ai, plan, &verdict, ret_decision, &ask_person, err);
-	if (rc != 0 || ret_decision->approved || !ask_person || ai.settings->mode != AI_MODE_ADVISE)
+	}
+	if (rc != 0 || ret_decision->approved || !ask_person || !advises)
 		return rc;
 	/* Its reasoning is no reason here. */
 	free(ret_decision->notes);
-	ret_decision->notes = text_dup("the AI agent only advises now (PREFECT_JANITOR_AI_MODE), and no person was asked");
+	ret_decision->notes = text_dup("the AI agent only advises (PREFECT_JANITOR_AI_MODE), and no person was asked");
 	if (ret_decision->notes != NULL)
 		return 0;
 	decision_release(ret_decision);

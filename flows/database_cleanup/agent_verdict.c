@@ -6,7 +6,8 @@
 #include "flows/database_cleanup/guard_rails.h"
 
 #define VERSION 1
-#define RULE_MAX 2000
+#define RULE_MAX 4000
+#define BROKEN_MAX 1500 /* of those that are stored */
 /* Of texts that people read, in bytes. */
 #define NOTES_MAX 4000
 #define CONCERN_MAX 500
@@ -29,6 +30,7 @@ void agent_verdict_release(struct agent_verdict *verdict)
 	agent_decision_release(&verdict->decision);
 	free(verdict->unsure);
 	free(verdict->model);
+	free(verdict->broken);
 	*verdict = (struct agent_verdict){0};
 }
 
@@ -40,6 +42,12 @@ struct stored_verdict {
 	char *unsure;
 	int64_t investigated;
 	char *model;
+	int asked;
+	char *broken;
+};
+
+static const struct json_name asked_names[] = {
+	{"decide", AGENT_ASKED_TO_DECIDE}, {"advise", AGENT_ASKED_TO_ADVISE}, {NULL, AGENT_ASKED_UNKNOWN},
 };
 
 static const struct json_field stored_fields[] = {
@@ -50,8 +58,15 @@ static const struct json_field stored_fields[] = {
 	{"unsure", JSON_KIND_TEXT, offsetof(struct stored_verdict, unsure), false, NULL},
 	{"investigated", JSON_KIND_INT, offsetof(struct stored_verdict, investigated), true, NULL},
 	{"model", JSON_KIND_TEXT, offsetof(struct stored_verdict, model), true, NULL},
+	{"mode", JSON_KIND_ENUM, offsetof(struct stored_verdict, asked), false, asked_names},
+	{"broken", JSON_KIND_TEXT, offsetof(struct stored_verdict, broken), false, NULL},
 };
 #define STORED_FIELDS stored_fields, sizeof stored_fields / sizeof stored_fields[0]
+
+static const char *asked_name(enum agent_asked asked)
+{
+	return asked == AGENT_ASKED_TO_DECIDE ? "decide" : asked == AGENT_ASKED_TO_ADVISE ? "advise" : NULL;
+}
 
 json_t *agent_verdict_encode(const struct agent_verdict *verdict, const struct plan *plan)
 {
@@ -61,16 +76,18 @@ json_t *agent_verdict_encode(const struct agent_verdict *verdict, const struct p
 	                                      "reasoning", d->reasoning, "concerns", d->concerns)
 							  : json_null();
 
-	return json_pack("{s:i, s:s, s:o, s:O, s:s?, s:I, s:s}", "version", VERSION, "plan", plan->digest, "decided_at",
+	return json_pack("{s:i, s:s, s:o, s:O, s:s?, s:I, s:s, s:s?, s:s?}", "version", VERSION, "plan", plan->digest, "decided_at",
 	                 json_time(verdict->decided_at), "decision", decision, "unsure", verdict->unsure, "investigated",
-	                 (json_int_t)verdict->investigated, "model", verdict->model);
+	                 (json_int_t)verdict->investigated, "model", verdict->model, "mode", asked_name(verdict->asked),
+	                 "broken", verdict->broken);
 }
 
 /* ERR_NOT_FOUND where it is about another plan, ERR_DECODE where it is nothing that this worker writes. */
 static int decode_stored(struct stored_verdict *stored, const struct plan *plan, struct agent_verdict *ret_verdict,
                          struct error *err)
 {
-	struct agent_verdict verdict = {.decided_at = stored->decided_at, .investigated = stored->investigated};
+	struct agent_verdict verdict = {.decided_at = stored->decided_at, .investigated = stored->investigated,
+	                                .asked = (enum agent_asked)stored->asked};
 	AUTO_FREE char *problems = NULL;
 
 	if (stored->version != VERSION)
@@ -87,8 +104,10 @@ static int decode_stored(struct stored_verdict *stored, const struct plan *plan,
 	}
 	verdict.unsure = stored->unsure;
 	verdict.model = stored->model;
+	verdict.broken = stored->broken;
 	stored->unsure = NULL;
 	stored->model = NULL;
+	stored->broken = NULL;
 	*ret_verdict = verdict;
 	return 0;
 }
@@ -105,14 +124,45 @@ int agent_verdict_decode(const json_t *json, const struct plan *plan, struct age
 	return rc == ERR_DECODE ? error_prefix(err, rc, "the stored decision (input '" AGENT_DECISION_KEY "')") : rc;
 }
 
+int agent_verdict_settle(struct agent_verdict *verdict, const struct plan *plan, const struct ai_settings *settings,
+                         struct error *err)
+{
+	AUTO_TEXT broken = {.max = RULE_MAX};
+
+	verdict->asked = settings->mode == AI_MODE_ADVISE ? AGENT_ASKED_TO_ADVISE : AGENT_ASKED_TO_DECIDE;
+	if (!verdict->has_decision || !verdict->decision.approved)
+		return 0;
+	guard_rails_check(settings, plan, &verdict->decision, verdict->investigated, &broken);
+	if (broken.failed)
+		return error_nomem(err);
+	if (broken.len > 0 && (verdict->broken = text_take(&broken)) == NULL)
+		return error_nomem(err);
+	return 0;
+}
+
+/* The yes did not count when it was given: what is allowed now does not change that. */
+static void add_stored_rule(const struct agent_verdict *verdict, struct text *rule)
+{
+	const char *between = rule->len > 0 ? "; " : "";
+
+	if (verdict->asked == AGENT_ASKED_UNKNOWN)
+		text_addf(rule, "%sthe stored decision does not say under which guard rails it was given", between);
+	if (verdict->broken == NULL || strcmp(verdict->broken, text_str(rule)) == 0)
+		return;
+	AUTO_FREE char *cut = text_cut(verdict->broken, BROKEN_MAX);
+	text_addf(rule, "%swhen the agent was asked: %s", rule->len > 0 ? "; " : "", cut != NULL ? cut : "");
+}
+
 /* Why it carries no approval: nothing where it is a no, or a yes that counts. */
 static void find_rule(const struct agent_verdict *verdict, const struct plan *plan, const struct ai_settings *settings,
                       struct text *rule)
 {
-	if (!verdict->has_decision)
+	if (!verdict->has_decision) {
 		text_addf(rule, "%s", verdict->unsure);
-	else if (verdict->decision.approved)
+	} else if (verdict->decision.approved) {
 		guard_rails_check(settings, plan, &verdict->decision, verdict->investigated, rule);
+		add_stored_rule(verdict, rule);
+	}
 }
 
 static json_t *make_advice(const struct agent_verdict *verdict, const struct ai_settings *settings, const char *rule)
@@ -148,8 +198,9 @@ int agent_verdict_judge(const struct agent_verdict *verdict, const struct plan *
 
 	find_rule(verdict, plan, settings, &rule);
 	bool unsure = rule.len > 0 || rule.failed || !verdict->has_decision;
+	bool advises = settings->mode == AI_MODE_ADVISE || verdict->asked == AGENT_ASKED_TO_ADVISE;
 	struct decision decision = {
-		.approved = verdict->has_decision && verdict->decision.approved && !unsure && settings->mode == AI_MODE_DECIDE,
+		.approved = verdict->has_decision && verdict->decision.approved && !unsure && !advises,
 		.notes = text_cut(unsure ? text_str(&rule) : verdict->decision.reasoning, NOTES_MAX),
 		.by = "an AI agent",
 		.advice = make_advice(verdict, settings, text_str(&rule)),
@@ -158,7 +209,7 @@ int agent_verdict_judge(const struct agent_verdict *verdict, const struct plan *
 		decision_release(&decision);
 		return error_nomem(err);
 	}
-	*ret_ask_person = settings->mode == AI_MODE_ADVISE || (unsure && settings->on_unsure == AI_UNSURE_HUMAN);
+	*ret_ask_person = advises || (unsure && settings->on_unsure == AI_UNSURE_HUMAN);
 	*ret_decision = decision;
 	return 0;
 }

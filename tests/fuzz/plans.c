@@ -44,7 +44,7 @@ static void decode_verdict(const json_t *json)
 	}
 	MUST(agent_verdict_judge(&verdict, &plan, &settings, &decision, &ask, &err) == 0 && !ask);
 	MUST(!decision.approved || (verdict.has_decision && verdict.decision.approved && verdict.decision.confidence >= 0.8 &&
-	                            verdict.investigated > 0));
+	                            verdict.investigated > 0 && verdict.asked == AGENT_ASKED_TO_DECIDE));
 	AUTO_TEXT markdown = {.max = 256 * 1024};
 	agent_advice_markdown(decision.advice, &markdown);
 	fuzz_must_be_clean(text_str(&markdown), /* lines= */ true);

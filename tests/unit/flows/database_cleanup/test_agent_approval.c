@@ -13,7 +13,8 @@
 #define INPUT "/flow_runs/" OWN_ID "/input"
 #define DECISION(approved)                                                                                          \
 	"{\"version\": 1, \"plan\": \"" DIGEST "\", \"decided_at\": \"2026-11-21T06:34:25Z\", \"decision\": {\"approved\": " approved \
-	", \"confidence\": 0.9, \"reasoning\": \"Stored.\", \"concerns\": []}, \"unsure\": null, \"investigated\": 1, \"model\": \"m\"}"
+	", \"confidence\": 0.9, \"reasoning\": \"Stored.\", \"concerns\": []}, \"unsure\": null, \"investigated\": 1, \"model\": \"m\", " \
+	"\"mode\": \"decide\", \"broken\": null}"
 #define FINAL(approved) \
 	SAY(USE("d", "final_result", "{\"approved\": " approved ", \"confidence\": 0.9, \"reasoning\": \"Asked.\"}"), "tool_use")
 #define STARTS(plan, count) "{\"plan\": \"" plan "\", \"starts\": " count "}"

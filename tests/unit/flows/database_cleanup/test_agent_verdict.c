@@ -71,7 +71,8 @@ static const struct {
 
 static struct agent_verdict verdict_of(bool approved, double confidence, int64_t investigated, const char *unsure)
 {
-	struct agent_verdict verdict = {.decided_at = 5 * US_PER_SEC, .investigated = investigated, .model = text_dup("m")};
+	struct agent_verdict verdict = {.decided_at = 5 * US_PER_SEC, .investigated = investigated, .model = text_dup("m"),
+	                                .asked = AGENT_ASKED_TO_DECIDE};
 
 	if (unsure != NULL) {
 		verdict.unsure = text_dup(unsure);
@@ -119,10 +120,10 @@ static void is_stored_and_read(void)
 		AUTO_JSON *json = agent_verdict_encode(&verdict, &plan);
 		CHECK_JSON(name, json,
 		           unsure ? "{\"version\": 1, \"plan\": \"" DIGEST "\", \"decided_at\": \"1970-01-01T00:00:05Z\", \"decision\": null, "
-		                    "\"unsure\": \"because\", \"investigated\": 3, \"model\": \"m\"}"
+		                    "\"unsure\": \"because\", \"investigated\": 3, \"model\": \"m\", \"mode\": \"decide\", \"broken\": null}"
 		                  : "{\"version\": 1, \"plan\": \"" DIGEST "\", \"decided_at\": \"1970-01-01T00:00:05Z\", \"decision\": "
 		                    "{\"approved\": true, \"confidence\": 0.95, \"reasoning\": \"Because.\", \"concerns\": [\"a\", \"b\"]}, "
-		                    "\"unsure\": null, \"investigated\": 3, \"model\": \"m\"}");
+		                    "\"unsure\": null, \"investigated\": 3, \"model\": \"m\", \"mode\": \"decide\", \"broken\": null}");
 		CHECK_RC(name, agent_verdict_decode(json, &plan, &again, &err), 0, &err);
 		AUTO_JSON *twice = agent_verdict_encode(&again, &plan);
 		CHECK(name, json_equal(json, twice));
@@ -142,6 +143,8 @@ static void takes_only_what_was_stored(void)
 		int rc;
 	} stored[] = {
 		{"as it should be", STORED(DIGEST, YES ", \"investigated\": 1"), 0},
+		{"before it was stored what it was asked for", STORED(DIGEST, YES ", \"investigated\": 1, \"mode\": null"), 0},
+		{"asked for something else", STORED(DIGEST, YES ", \"investigated\": 1, \"mode\": \"x\""), 0},
 		{"another plan", STORED("0123", YES ", \"investigated\": 1"), ERR_NOT_FOUND},
 		{"another version", "{\"version\": 2, \"plan\": \"" DIGEST "\", \"decided_at\": \"2026-11-21T06:34:21Z\", \"model\": \"m\", "
 		                    "\"investigated\": 1, " YES "}", ERR_DECODE},
@@ -172,6 +175,60 @@ static void takes_only_what_was_stored(void)
 	}
 }
 
+/* Settings may have changed between the question and the time when its answer is used. */
+static void counts_then_and_now(void)
+{
+	static const struct {
+		const char *name;
+		struct ai_settings then;
+		struct ai_settings now;
+		const char *without; /* a field that is not stored */
+		bool want;
+		const char *rule;
+		bool ask_person;
+	} changes[] = {
+		{"no change", SETTINGS(.mode = 0), SETTINGS(.mode = 0), "", true, "", false},
+		{"wider", LIMITS(0.8, 9, .mode = 0), SETTINGS(.mode = 0), "", false,
+		 "when the agent was asked: 10 flow runs are more than the 9", false},
+		{"wider, a person is asked", LIMITS(0.95, 9, .mode = 0), SETTINGS(.on_unsure = AI_UNSURE_HUMAN), "", false,
+		 "when the agent was asked: the agent's confidence", true},
+		{"as narrow as it was", LIMITS(0.8, 9, .mode = 0), LIMITS(0.8, 9, .mode = 0), "", false, "10 flow runs are more", false},
+		{"narrower", SETTINGS(.mode = 0), LIMITS(0.8, 9, .mode = 0), "", false, "10 flow runs are more than the 9", false},
+		{"narrow in another way", LIMITS(0.8, 8, .mode = 0), LIMITS(0.8, 9, .mode = 0), "", false,
+		 "than the 9 that AI may approve at once (PREFECT_JANITOR_AI_MAX_RUNS); when the agent was asked: 10 flow runs are more than "
+		 "the 8", false},
+		{"only advice, now it may decide", SETTINGS(.mode = AI_MODE_ADVISE), SETTINGS(.mode = 0), "", false, "", true},
+		{"might decide, now it advises", SETTINGS(.mode = 0), SETTINGS(.mode = AI_MODE_ADVISE), "", false, "", true},
+		{"stored without", SETTINGS(.mode = 0), SETTINGS(.mode = 0), "mode", false, "does not say under which guard rails", false},
+	};
+	struct plan plan = plan_of(10);
+
+	EACH(row, changes)
+	{
+		struct agent_verdict verdict = verdict_of(true, 0.9, 1, NULL);
+		struct agent_verdict read = {0};
+		struct decision decision = {0};
+		struct error err;
+		bool ask = !row->ask_person;
+
+		CHECK_RC(row->name, agent_verdict_settle(&verdict, &plan, &row->then, &err), 0, &err);
+		AUTO_JSON *json = agent_verdict_encode(&verdict, &plan);
+		(void)json_object_del(json, row->without);
+		CHECK_RC(row->name, agent_verdict_decode(json, &plan, &read, &err), 0, &err);
+		CHECK_RC(row->name, agent_verdict_judge(&read, &plan, &row->now, &decision, &ask, &err), 0, &err);
+		CHECK_INT(row->name, decision.approved, row->want);
+		CHECK_INT(row->name, ask, row->ask_person);
+		const char *rule = json_string_value(json_object_get(decision.advice, "unsure"));
+		CHECK_INT(row->name, rule != NULL, *row->rule != '\0');
+		CHECK_HAS(row->name, rule != NULL ? rule : "", row->rule);
+		if (strcmp(row->name, "as narrow as it was") == 0)
+			CHECK_LACKS(row->name, rule != NULL ? rule : "", "when the agent was asked");
+		decision_release(&decision);
+		agent_verdict_release(&verdict);
+		agent_verdict_release(&read);
+	}
+}
+
 static void is_harmless_in_the_form(void)
 {
 	AUTO_JSON *advice = unit_json("{\"model\": \"m|x\", \"approved\": true, \"confidence\": 0.75, \"reasoning\": \"# Yes\\n\\n<b>![x](y)\", "
@@ -190,5 +247,5 @@ static void is_harmless_in_the_form(void)
 	CHECK_HAS("nothing but the rule", text_str(&text), "you decide.**\n\nIts answer carries no approval: switched off\n");
 }
 
-UNIT_SUITE("flows/database_cleanup/agent_verdict", TEST(counts_only_within_the_guard_rails), TEST(is_stored_and_read),
+UNIT_SUITE("flows/database_cleanup/agent_verdict", TEST(counts_only_within_the_guard_rails), TEST(is_stored_and_read), TEST(counts_then_and_now),
            TEST(takes_only_what_was_stored), TEST(is_harmless_in_the_form))
