@@ -30,8 +30,8 @@
 	"  approval_type='\"human\"'                            who decides\n"                              \
 	"\n"                                                                                               \
 	"The concurrency limit keeps flow runs from being planned at the same time. A paused run gives its\n" \
-	"place back, so two runs that were both approved may delete at the same time: each only what was\n"  \
-	"approved for it.\n" \
+	"place back, so several can wait for an approval. Only one run at a time deletes on the whole server;\n" \
+	"others that were approved wait for their turn.\n" \
 	"\n"                                                                                               \
 	"Alerts are automations of Prefect's own: an approval is waited for, a cleanup failed, none succeeded for\n" \
 	"days. Without a --notify option they stay as they are.\n"
@@ -81,6 +81,10 @@ static int make_schedules(const struct settings *settings, json_t **ret_schedule
 {
 	json_t *schedule = NULL;
 
+	if (settings->no_schedule) {
+		*ret_schedules = json_array();
+		return *ret_schedules != NULL ? 0 : error_nomem(err);
+	}
 	if (settings->cron != NULL)
 		schedule = json_pack("{s:s, s:s}", "cron", settings->cron, "timezone", settings->timezone);
 	else if (settings->rrule != NULL)

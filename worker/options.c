@@ -142,6 +142,12 @@ static int option_set(const struct options *options, const struct option *row, c
 	return ERR_USAGE;
 }
 
+static void note_source(const struct options *options, const struct option *row, enum option_source source)
+{
+	if (options->sources != NULL)
+		options->sources[row - options->rows] = (unsigned char)source;
+}
+
 /* Lists are replaced as a whole by a source that goes before. */
 static int list_restart(const struct options *options, const struct option *row, struct error *err)
 {
@@ -202,6 +208,7 @@ static int load_secret_file(const struct options *options, const struct option *
 	int rc = read_secret(name, file, secret, err);
 	if (rc == 0)
 		rc = option_set(options, row, secret, name, err);
+	note_source(options, row, OPTION_FROM_ENVIRONMENT);
 	explicit_bzero(secret, sizeof secret);
 	return rc;
 }
@@ -218,6 +225,7 @@ static int load_environment(const struct options *options, struct error *err)
 			rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
 			if (rc == 0)
 				rc = option_set(options, row, value, row->env, err);
+			note_source(options, row, OPTION_FROM_ENVIRONMENT);
 		}
 		if (rc != 0)
 			return rc;
@@ -272,6 +280,7 @@ static int set_from_file(const struct options *options, const struct option *row
 	const char *value;
 
 	file_where(setting, row->file_key, file, where);
+	note_source(options, row, OPTION_FROM_FILE);
 	if (row->secret)
 		note_exposure(options, file);
 	if (row->kind != OPTION_LIST)
@@ -431,6 +440,7 @@ static int load_flags(const struct options *options, const struct option *only, 
 			}
 			if (rc == 0)
 				rc = option_set(options, row, value, where, err);
+			note_source(options, row, OPTION_FROM_FLAG);
 		}
 		if (rc != 0)
 			return rc;

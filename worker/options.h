@@ -41,12 +41,16 @@ struct option {
 	const char *help;
 };
 
+/* Where a value came from; a later source goes before an earlier one. */
+enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_FILE, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
+
 /* The table and what it fills. */
 struct options {
 	const struct option *rows;
 	size_t count;
 	void *target;     /* zeroed before options_load() */
 	unsigned command; /* the bit of the command that is run */
+	unsigned char *sources; /* one for each row, zeroed before options_load(): gets its enum option_source; may be NULL */
 	unsigned *exposed; /* gets the mode of a configuration file that holds a secret and that others can read */
 };
 

@@ -115,6 +115,8 @@ const struct option settings_options[] = {
 	 .placeholder = "DURATION", .help = "schedule: every P1D, PT12H or so many seconds"},
 	{.flag = "rrule", .file_key = "deployment.rrule", .kind = OPTION_TEXT, .offset = AT(rrule), .commands = DEPLOY,
 	 .placeholder = "RULE", .help = "schedule, like \"FREQ=WEEKLY;BYDAY=SU;BYHOUR=3\""},
+	{.flag = "no-schedule", .kind = OPTION_SWITCH, .offset = AT(no_schedule), .commands = DEPLOY, .placeholder = "",
+	 .help = "remove the schedule"},
 	{.flag = "timezone", .file_key = "deployment.timezone", .kind = OPTION_TEXT, .offset = AT(timezone), .fallback = "UTC",
 	 .commands = DEPLOY, .placeholder = "TZ", .help = "of the schedule, like Europe/Berlin"},
 	{.flag = "param", .file_key = "deployment.params", .kind = OPTION_LIST, .offset = AT(params), .commands = DEPLOY,
@@ -127,7 +129,7 @@ const struct option settings_options[] = {
 	 .offset = AT(concurrency_limit), .fallback = "1", .min = 0, .max = 1000, .commands = DEPLOY, .placeholder = "N",
 	 .help = "runs of the deployment at once, more wait; 0: no limit"},
 	{.flag = "paused", .kind = OPTION_SWITCH, .offset = AT(paused), .commands = DEPLOY, .placeholder = "",
-	 .help = "create the schedule switched off"},
+	 .help = "the schedule is switched off; --paused=false switches it on"},
 	{.flag = "notify-webhook", .env = "PREFECT_JANITOR_NOTIFY_WEBHOOK", .file_key = "deployment.notify_webhook",
 	 .kind = OPTION_TEXT, .offset = AT(notify_webhook), .secret = true, .commands = DEPLOY, .placeholder = "URL",
 	 .help = "alerts go there; others on this machine see a command line: a token belongs elsewhere"},
@@ -231,12 +233,23 @@ const struct option settings_options[] = {
 	 .help = "text, or json for one object a line"},
 };
 const size_t settings_option_count = sizeof settings_options / sizeof settings_options[0];
+_Static_assert(sizeof settings_options / sizeof settings_options[0] <= SETTINGS_OPTIONS_MAX, "room for their sources");
 
 static struct options table(struct settings *settings, unsigned command)
 {
 	return (struct options){
 		.rows = settings_options, .count = settings_option_count, .target = settings, .command = command,
-		.exposed = &settings->config_exposed};
+		.sources = settings->sources, .exposed = &settings->config_exposed};
+}
+
+enum option_source settings_source(const struct settings *settings, size_t offset)
+{
+	enum option_source source = OPTION_FROM_DEFAULT;
+
+	for (size_t i = 0; i < settings_option_count; i++)
+		if (settings_options[i].offset == offset && settings->sources[i] > source)
+			source = (enum option_source)settings->sources[i];
+	return source;
 }
 
 static size_t config_row(void)
@@ -336,6 +349,29 @@ static int parse_ai(struct settings *settings, struct error *err)
 	return rc != 0 ? error_prefix(err, ERR_USAGE, "PREFECT_JANITOR_AI_MIN_RETENTION") : 0;
 }
 
+/* A flag goes before what the file or the environment says, but not before another flag. */
+static int check_contrary(const struct settings *settings, struct error *err)
+{
+	if (settings->no_notify && (SETTINGS_SOURCE(settings, notify_webhook) == OPTION_FROM_FLAG ||
+	                            SETTINGS_SOURCE(settings, notify_block) == OPTION_FROM_FLAG))
+		return error_set(err, ERR_USAGE, "--no-notify removes the alerts: not together with --notify-webhook or --notify-block");
+	if (settings->no_schedule && (SETTINGS_SOURCE(settings, cron) == OPTION_FROM_FLAG ||
+	                              SETTINGS_SOURCE(settings, interval) == OPTION_FROM_FLAG ||
+	                              SETTINGS_SOURCE(settings, rrule) == OPTION_FROM_FLAG ||
+	                              SETTINGS_SOURCE(settings, timezone) == OPTION_FROM_FLAG))
+		return error_set(err, ERR_USAGE, "--no-schedule removes the schedule: not together with --cron, --interval, --rrule or "
+		                 "--timezone");
+	return 0;
+}
+
+/* The server answers some of these with an error of its own, or takes them for a path. */
+static int check_name(const char *what, const char *name, struct error *err)
+{
+	if (name != NULL && strpbrk(name, "/%&<>") != NULL)
+		return error_set(err, ERR_USAGE, "%s: '%.80s' is not a name for Prefect: / %% & < > are not possible in it", what, name);
+	return 0;
+}
+
 /* The address is never quoted. */
 static int check_notify(const struct settings *settings, struct error *err)
 {
@@ -360,7 +396,12 @@ static int check_together(const struct settings *settings, struct error *err)
 		return error_set(err, ERR_USAGE, "--cron, --interval and --rrule: only one of them at a time");
 	if (settings->api_key != NULL && settings->auth_string != NULL)
 		return error_set(err, ERR_USAGE, "PREFECT_API_KEY and PREFECT_API_AUTH_STRING: only one of them at a time");
-	return check_notify(settings, err);
+	int rc = check_name("--pool", settings->pool, err);
+	if (rc == 0)
+		rc = check_name("--name", settings->deployment_name, err);
+	if (rc == 0)
+		rc = check_contrary(settings, err);
+	return rc != 0 ? rc : check_notify(settings, err);
 }
 
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,

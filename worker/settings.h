@@ -11,6 +11,8 @@
 #include "flows/ai_settings.h"
 #include "worker/options.h"
 
+/* Rows of the option table, at most. */
+#define SETTINGS_OPTIONS_MAX 128
 #define DEFAULT_DEPLOYMENT "database-cleanup-deployment"
 
 struct settings {
@@ -45,6 +47,7 @@ struct settings {
 	char *cron;
 	char *interval;
 	char *rrule;
+	bool no_schedule;
 	char *timezone;
 	json_t *params; /* array of "KEY=JSON" */
 	json_t *tags;
@@ -75,6 +78,7 @@ struct settings {
 	char *what_if;  /* "P7D,P30D" */
 	int64_t output; /* enum output */
 
+	unsigned char sources[SETTINGS_OPTIONS_MAX]; /* of each row of settings_options; ask settings_source() */
 	char *config_file;
 	unsigned config_exposed; /* its mode, where it holds a secret and others can read it; else 0 */
 };
@@ -102,6 +106,10 @@ extern const size_t settings_option_count;
  * and the defaults. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
                   struct error *err) MUST_CHECK;
+
+/* Where the value of a member came from: SETTINGS_SOURCE(settings, cron). OPTION_FROM_DEFAULT: nobody named it. */
+enum option_source settings_source(const struct settings *settings, size_t offset);
+#define SETTINGS_SOURCE(of, member) settings_source(of, offsetof(struct settings, member))
 
 /* Brings the log into the level and format of @settings, and warns of a secret in a file that others can read. */
 void settings_apply_log(const struct settings *settings);

@@ -228,6 +228,11 @@ static void loads_a_deployment(void)
 	CHECK_INT("limit", settings.concurrency_limit, 0);
 	CHECK("paused", settings.paused && settings.worker_name == NULL);
 	CHECK_STR("alerts", settings.notify_webhook, "https://hooks.example/x");
+	CHECK_INT("from a flag", SETTINGS_SOURCE(&settings, cron), OPTION_FROM_FLAG);
+	CHECK_INT("from the flag before the file", SETTINGS_SOURCE(&settings, params), OPTION_FROM_FLAG);
+	CHECK_INT("from the environment", SETTINGS_SOURCE(&settings, notify_webhook), OPTION_FROM_ENVIRONMENT);
+	CHECK_INT("from the file", SETTINGS_SOURCE(&settings, concurrency_limit), OPTION_FROM_FILE);
+	CHECK_INT("not named", SETTINGS_SOURCE(&settings, notify_stale_days), OPTION_FROM_DEFAULT);
 	settings_release(&settings);
 
 	const struct settings_source defaults = {.command = COMMAND_DEPLOY};
@@ -239,6 +244,16 @@ static void loads_a_deployment(void)
 	CHECK("defaults", !settings.paused && settings.cron == NULL);
 	CHECK("no alerts", settings.notify_webhook == NULL && settings.notify_block == NULL && !settings.no_notify);
 	CHECK_INT("defaults", settings.notify_stale_days, 7);
+	CHECK_INT("not named", SETTINGS_SOURCE(&settings, timezone), OPTION_FROM_DEFAULT);
+	settings_release(&settings);
+
+	const struct settings_source contrary = {
+		.command = COMMAND_DEPLOY, .args = {"--no-notify", "--no-schedule"},
+		.env = {{"PREFECT_JANITOR_NOTIFY_WEBHOOK", "https://hooks.example/x"}},
+		.file = "deployment: { cron = \"0 2 * * *\"; timezone = \"UTC\"; };"};
+	if (!CHECK_RC("a flag against the rest", settings_from(&contrary, &settings, &help, file, &err), 0, &err))
+		return;
+	CHECK("a flag against the rest", settings.no_notify && settings.no_schedule);
 	settings_release(&settings);
 }
 
