@@ -14,6 +14,10 @@ struct llm_answer {
 	int stop; /* enum llm_stop */
 };
 
+/* A body that is not JSON as a whole may be so in the input of a call alone, which the model wrote: returns 0 and a body where
+ * such an input is a string of what it is; ERR_DECODE, and nothing else happens, where that is not it; or ERR_NOMEM. */
+typedef int llm_read_loosely(const char *body, size_t len, json_t **ret_answer, struct error *err);
+
 struct llm_dialect {
 	const char *name;
 	const char *base_url;    /* the provider's own */
@@ -33,6 +37,7 @@ struct llm_dialect {
 	size_t usage_field_count;
 	/* Fills text, calls, raw, and a better stop of a turn. On failure it is half filled and the caller's to release. */
 	int (*read_content)(const json_t *content, struct llm_turn *turn, struct error *err);
+	llm_read_loosely *read_loosely; /* NULL: the model's own JSON is text there anyway */
 };
 
 extern const struct llm_dialect llm_anthropic;
@@ -42,6 +47,9 @@ extern const struct llm_dialect llm_openai;
  * caller's. */
 int llm_turn_add_call(struct llm_turn *turn, const struct llm_tool_call *call, struct error *err) MUST_CHECK;
 void llm_call_release(struct llm_tool_call *call);
+
+/* Notes in @call that its arguments, @value, are no object but @complaint. */
+int llm_note_bad_arguments(struct llm_tool_call *call, const json_t *value, const char *complaint, struct error *err) MUST_CHECK;
 
 /* Does the turn already have a call with this id? */
 bool llm_turn_has_call(const struct llm_turn *turn, const char *id);

@@ -224,6 +224,14 @@ void llm_call_release(struct llm_tool_call *call)
 	free(call->complaint);
 }
 
+int llm_note_bad_arguments(struct llm_tool_call *call, const json_t *value, const char *complaint, struct error *err)
+{
+	call->bad_arguments = json_is_string(value) ? text_dup(json_string_value(value))
+	                                            : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	call->complaint = text_dup(complaint);
+	return call->bad_arguments == NULL || call->complaint == NULL ? error_nomem(err) : 0;
+}
+
 void llm_turn_release(struct llm_turn *turn)
 {
 	for (size_t i = 0; i < turn->call_count; i++)
@@ -301,6 +309,8 @@ static int read_turn(const struct llm_dialect *dialect, const char *body, size_t
 	struct llm_turn turn = {0};
 
 	int rc = json_read(body, len, &answer, err);
+	if (rc == ERR_DECODE && dialect->read_loosely != NULL)
+		rc = dialect->read_loosely(body, len, &answer, err);
 	if (rc != 0)
 		return rc;
 	rc = fill_turn(dialect, answer, id_header, &turn, err);

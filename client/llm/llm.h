@@ -2,7 +2,8 @@
  * and of local servers (Ollama, vLLM, llama.cpp). One session, one conversation, one turn at a time; nothing is streamed.
  *
  * The two APIs are recorded in tests/unit/client/llm/test_llm_requests.c. Answers are read strictly in what is known (wrong
- * types, repeated keys and NaN are ERR_DECODE) and silently in what is new.
+ * types, repeated keys and NaN are ERR_DECODE) and silently in what is new. The arguments of a call are the model's own, and may
+ * be anything: where they are no object, the call says so.
  *
  * Retries: the table of client/base/http.h with at most `retries` more tries, none of them begun later than one
  * call_timeout_ms after the first, and all of them ended at deadline_ms.

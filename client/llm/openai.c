@@ -99,14 +99,6 @@ static const struct json_field function_fields[] = {
 	{"arguments", JSON_KIND_ANY, offsetof(struct function, arguments), false, NULL},
 };
 
-static int note_bad_arguments(struct llm_tool_call *call, const json_t *value, const char *complaint, struct error *err)
-{
-	call->bad_arguments = json_is_string(value) ? text_dup(json_string_value(value))
-	                                            : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-	call->complaint = text_dup(complaint);
-	return call->bad_arguments == NULL || call->complaint == NULL ? error_nomem(err) : 0;
-}
-
 /* Arguments are JSON in a string; some servers send the object itself, and nothing at all for a tool without any. */
 static int read_arguments(json_t *value, struct llm_tool_call *call, struct error *err)
 {
@@ -122,10 +114,10 @@ static int read_arguments(json_t *value, struct llm_tool_call *call, struct erro
 		if (rc == ERR_NOMEM)
 			return error_nomem(err);
 		if (rc != 0)
-			return note_bad_arguments(call, value, why.text, err);
+			return llm_note_bad_arguments(call, value, why.text, err);
 	}
 	if (!json_is_object(parsed != NULL ? parsed : value))
-		return note_bad_arguments(call, value, "not a JSON object", err);
+		return llm_note_bad_arguments(call, value, "not a JSON object", err);
 	call->arguments = json_incref(parsed != NULL ? parsed : value);
 	return 0;
 }

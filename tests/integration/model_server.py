@@ -170,7 +170,7 @@ class Anthropic:
     def said(turn):
         """The assistant's message that has to come back, None where the turn was empty."""
         blocks = [{"type": "text", "text": turn.text}] if turn.text else []
-        blocks += [{"type": "tool_use", "id": one.id, "name": one.name, "input": json.loads(one.json())}
+        blocks += [{"type": "tool_use", "id": one.id, "name": one.name, "input": json.loads(one.json_again())}
                    for one in turn.calls]
         return {"role": "assistant", "content": blocks} if blocks else None
 

@@ -119,21 +119,24 @@ def test_corrected_once(ai, old, dialect, case):
     assert any(words in text for text in said), said
 
 
-@pytest.mark.parametrize("text, words", [
+@pytest.mark.parametrize("dialect, text, words", [(dialect, *case) for dialect in (ANTHROPIC, OPENAI) for case in (
     ('{"approved": false, "approved": true, "confidence": 1, "reasoning": "x"}', "duplicate"),
     ('{"approved": true, "confidence": NaN, "reasoning": "x"}', ""),
-    ('{"approved": true, "confidence": 1, "reasoning": "hal', ""),
-], ids=["a key twice", "NaN", "half an object"])
-def test_arguments_that_are_no_json(ai, old, text, words):
-    """In Anthropic's dialect they make the whole answer unreadable; in the other they are a text that is read by itself."""
+    ('["yes"]', "not a JSON object"),
+)] + [(OPENAI, '{"approved": true, "confidence": 1, "reasoning": "hal', "")])
+def test_arguments_that_are_no_json(ai, old, dialect, text, words):
+    """A mistake of the model's like any other: one correction."""
     state, ids = old(2)
-    run_id = ai.use(OPENAI).investigate(state, look(), raw(text), raw(text))
+    run_id = ai.use(dialect).investigate(state, look(), raw(text), raw(text))
     ai.rejected(run_id, words)
     run_id = ai.investigate(state, look(), raw(text), decide())
     ai.deleted(run_id, ids)
 
+
+def test_an_answer_without_an_end(ai, old):
+    """Where the input has no end, the whole answer has none."""
     state, _ = old(2)
-    run_id = ai.use(ANTHROPIC).investigate(state, look(), raw(text))
+    run_id = ai.use(ANTHROPIC).investigate(state, look(), raw('{"approved": true, "confidence": 1, "reasoning": "hal'))
     ai.failed(run_id, "answer")
 
 

@@ -40,6 +40,11 @@ static const struct {
 	{"a wrong decision, then a right one", "", {DECIDE("{\"approved\": 1}"), DECIDE(YES)}, YES, NULL, 2, 0,
 	 "approved: has to be a boolean"},
 	{"a wrong one twice", "", {DECIDE("{\"approved\": 1}"), DECIDE("{}")}, NULL, "approved: has to be a boolean", 2, 0, NULL},
+	{"a key twice, then a right one", "", {DECIDE("{\"approved\": false, \"approved\": true}"), DECIDE(YES)}, YES, NULL, 2, 0,
+	 "duplicate object key"},
+	{"a key twice, twice", "", {DECIDE("{\"approved\": false, \"approved\": true}"), DECIDE("{\"approved\": true, \"approved\": true}")},
+	 NULL, "duplicate", 2, 0, NULL},
+	{"no object", "", {DECIDE("true"), DECIDE(YES)}, YES, NULL, 2, 0, "not a JSON object"},
 	{"text, then a decision", "", {SAY(TEXT("{\\\"approved\\\": true}"), "end_turn"), DECIDE(YES)}, YES, NULL, 2, 0, "plain text"},
 	{"text twice", "", {SAY(TEXT("Yes."), "end_turn"), SAY(TEXT("Yes!"), "end_turn")}, NULL, "text", 2, 0, NULL},
 	{"nothing at all, twice", "", {SAY("", "end_turn"), SAY("", "end_turn")}, NULL, "text", 2, 0, NULL},
@@ -123,7 +128,6 @@ static const struct {
 	{"a server that stays busy", START, {"503", "503"}, ERR_TRANSPORT, "503", 2},
 	{"a request that is refused", START, {"400"}, ERR_INVALID, "400", 1},
 	{"an answer that cannot be read", START, {"{}"}, ERR_DECODE, "ANTHROPIC_BASE_URL", 1},
-	{"a key twice", START, {DECIDE("{\"approved\": false, \"approved\": true}")}, ERR_DECODE, "duplicate", 1},
 };
 
 static void says_what_is_broken(void)

@@ -247,5 +247,5 @@ static void is_harmless_in_the_form(void)
 	CHECK_HAS("nothing but the rule", text_str(&text), "you decide.**\n\nIts answer carries no approval: switched off\n");
 }
 
-UNIT_SUITE("flows/database_cleanup/agent_verdict", TEST(counts_only_within_the_guard_rails), TEST(is_stored_and_read), TEST(counts_then_and_now),
-           TEST(takes_only_what_was_stored), TEST(is_harmless_in_the_form))
+UNIT_SUITE("flows/database_cleanup/agent_verdict", TEST(counts_only_within_the_guard_rails), TEST(is_stored_and_read),
+           TEST(counts_then_and_now), TEST(takes_only_what_was_stored), TEST(is_harmless_in_the_form))
