@@ -142,9 +142,9 @@ struct flow_form {
  * afresh: the server forgets the pause, and the body has to ask again. */
 bool flow_was_asked(const struct flow_ctx *ctx);
 
-/* Stores the form, removes an answer of an earlier attempt, and only then sets the run to Paused.
- * The body returns what this returns. */
-enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form);
+/* Stores the form, removes an answer of an earlier attempt, and only then sets the run to Paused. 0: the body returns
+ * *ret_outcome. An error where nobody was asked: flow_halted(): return flow_halt(), else the run cannot go on. */
+int flow_ask(struct flow_ctx *ctx, const struct flow_form *form, enum flow_outcome *ret_outcome, struct error *err) MUST_CHECK;
 
 /* The answer that was submitted: an object. ERR_NOT_FOUND where the run was resumed without one.
  * @ret_description (may be NULL): the description that the form had when it was answered. */

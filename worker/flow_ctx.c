@@ -640,18 +640,30 @@ static int store_form(struct flow_ctx *ctx, const struct flow_form *form, struct
 	return rc;
 }
 
-enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form)
+/* The answer to a first try was lost, and the run was resumed before the second: it was asked all the same. */
+static bool was_asked_now(struct flow_ctx *ctx)
+{
+	struct question now;
+	struct error err;
+
+	while (question_read(ctx->prefect, &ctx->run, &now, &err) != 0)
+		if (!flow_retry(ctx, &err))
+			return false;
+	return now.asked;
+}
+
+int flow_ask(struct flow_ctx *ctx, const struct flow_form *form, enum flow_outcome *ret_outcome, struct error *err)
 {
 	struct state_answer answer;
-	struct error err;
 	char buf[TIME_TEXT_SIZE];
+	int rc;
 
-	while (store_form(ctx, form, &err) != 0)
-		if (!flow_retry(ctx, &err))
-			return flow_halted(ctx) ? flow_halt(ctx, "nothing was done") : flow_fail(ctx, &err);
+	while ((rc = store_form(ctx, form, err)) != 0)
+		if (!flow_retry(ctx, err))
+			return rc;
 	flow_recovered(ctx);
 	if (!flow_may_go_on(ctx))
-		return flow_halt(ctx, "nothing was done");
+		return error_set(err, ERR_STOPPED, "stopped");
 
 	time_us until = prefect_now(ctx->prefect) + form->timeout_s * US_PER_SEC;
 	const struct question *q = &ctx->question;
@@ -665,27 +677,17 @@ enum flow_outcome flow_ask(struct flow_ctx *ctx, const struct flow_form *form)
 	         time_format_human(until, buf));
 	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
 	text_addf(&message, "%s; waiting for an approval until %s", form->summary, time_format_human(until, buf));
-	int rc = propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .message = text_str(&message),
-	                                               .details = details}, &answer, &err);
+	rc = propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .message = text_str(&message),
+	                                           .details = details}, &answer, err);
 	if (rc != 0)
-		return rc == ERR_INVALID ? flow_fail(ctx, &err) : flow_halt(ctx, "nothing was done");
+		return rc;
 
 	bool paused = answer.status == STATE_ACCEPT;
-	(void)error_set(&err, ERR_CONFLICT, "the server refuses to pause the run: %s",
-	                answer.reason != NULL ? answer.reason : "no reason given");
+	rc = error_set(err, ERR_CONFLICT, "the server refuses to pause the run: %s",
+	               answer.reason != NULL ? answer.reason : "no reason given");
 	state_answer_release(&answer);
-	if (paused)
-		return FLOW_PARKED;
-
-	/* The answer to a first try was lost, and the run was resumed before the second: it was asked all the same. */
-	struct question now;
-	struct error read_err;
-	while (question_read(ctx->prefect, &ctx->run, &now, &read_err) != 0)
-		if (!flow_retry(ctx, &read_err))
-			return flow_halted(ctx) ? flow_halt(ctx, "nothing was done") : flow_fail(ctx, &err);
-	if (now.asked)
-		return FLOW_LEFT;
-	return flow_fail(ctx, &err);
+	*ret_outcome = paused ? FLOW_PARKED : FLOW_LEFT;
+	return paused || was_asked_now(ctx) ? 0 : rc;
 }
 
 int flow_answer(struct flow_ctx *ctx, json_t **ret_answer, char **ret_description, struct error *err)

@@ -94,6 +94,23 @@ struct question question_judge(const struct flow_run *run, const struct state *s
 	return (struct question){.asked = false, .number = highest_number(run, states, count) + 1, .begun_at = begun_at};
 }
 
+struct question question_judge_ended(const struct flow_run *run, struct state *states, size_t count)
+{
+	size_t latest = 0;
+
+	while (count > 0) {
+		for (size_t i = latest = 0; i < count; i++)
+			if (states[i].timestamp > states[latest].timestamp)
+				latest = i;
+		if (!state_type_is_terminal((enum state_type)states[latest].type))
+			break;
+		struct state end = states[latest];
+		states[latest] = states[--count];
+		states[count] = end;
+	}
+	return question_judge(run, states, count);
+}
+
 int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
                   struct error *err)
 {
@@ -104,6 +121,20 @@ int question_read(struct prefect *prefect, const struct flow_run *run, struct qu
 	if (rc != 0)
 		return rc;
 	*ret_question = question_judge(run, states, count);
+	states_release(states, count);
+	return 0;
+}
+
+int question_read_ended(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
+                        struct error *err)
+{
+	struct state *states;
+	size_t count;
+
+	int rc = state_history(prefect, run->id, &states, &count, err);
+	if (rc != 0)
+		return rc;
+	*ret_question = question_judge_ended(run, states, count);
 	states_release(states, count);
 	return 0;
 }

@@ -32,7 +32,13 @@ int question_in_state(const struct state *state);
 int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
                   struct error *err) MUST_CHECK;
 
+/* The same of a run that has ended: as it was before that. Only for reading. */
+int question_read_ended(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
+                        struct error *err) MUST_CHECK;
+
 /* The decision alone, for tests: @states in any order. */
 struct question question_judge(const struct flow_run *run, const struct state *states, size_t count);
+/* The same without the ends that come last; @states are put in another order. */
+struct question question_judge_ended(const struct flow_run *run, struct state *states, size_t count);
 
 #endif

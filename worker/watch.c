@@ -31,7 +31,7 @@ int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char 
 	bool expired = flow_run_pause_expired(&run);
 	rc = worker_find_flow(worker, prefect, run.flow_id, &flow, err);
 	if (rc == 0)
-		rc = question_read(prefect, &run, &question, err);
+		rc = question_read_ended(prefect, &run, &question, err);
 	struct flow_ctx *ctx = rc == 0 && flow != NULL && flow->epilogue != NULL && state_type_is_terminal(type)
 	                               ? flow_ctx_new(worker, prefect, &run, NULL, NULL, &question)
 	                               : NULL;

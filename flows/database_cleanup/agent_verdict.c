@@ -202,7 +202,7 @@ int agent_verdict_judge(const struct agent_verdict *verdict, const struct plan *
 	struct decision decision = {
 		.approved = verdict->has_decision && verdict->decision.approved && !unsure && !advises,
 		.notes = text_cut(unsure ? text_str(&rule) : verdict->decision.reasoning, NOTES_MAX),
-		.by = "an AI agent",
+		.by = AGENT_VERDICT_BY,
 		.advice = make_advice(verdict, settings, text_str(&rule)),
 	};
 	if (decision.notes == NULL || decision.advice == NULL) {

@@ -16,6 +16,9 @@
 #include "flows/database_cleanup/approval.h"
 #include "flows/database_cleanup/plan.h"
 
+/* Who decided, for people. */
+#define AGENT_VERDICT_BY "an AI agent"
+
 #define AGENT_DECISION_KEY "cleanup-decision"
 
 /* Unknown: none is stored. A yes of such a verdict does not count. */

@@ -59,24 +59,33 @@ static int make_form(struct flow_ctx *ctx, const struct plan *plan, const json_t
 	return rc;
 }
 
-enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice)
+int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, enum flow_outcome *ret_outcome,
+                 struct error *err)
 {
 	AUTO_FREE char *markdown = NULL;
 	AUTO_JSON *schema = NULL;
-	struct error err;
+	char summary[80];
+	int rc;
 
-	while (make_form(ctx, plan, advice, &markdown, &schema, &err) != 0)
-		if (!flow_retry(ctx, &err))
-			return flow_halted(ctx) ? flow_halt(ctx, "nothing was deleted") : flow_fail(ctx, &err);
+	while ((rc = make_form(ctx, plan, advice, &markdown, &schema, err)) != 0)
+		if (!flow_retry(ctx, err))
+			return rc;
 	flow_recovered(ctx);
 
-	int64_t timeout_s = flow_job_variable(ctx, TIMEOUT_VARIABLE, TIMEOUT_DEFAULT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S);
+	int64_t timeout_s = approval_timeout_s(ctx);
 	flow_show(ctx, markdown);
 	flow_step_begin(ctx, "approval", "preview");
-	char summary[80];
-	(void)snprintf(summary, sizeof summary, "%" PRId64 " flow runs would be deleted", plan->total);
+	if (plan->dry_run)
+		(void)snprintf(summary, sizeof summary, "dry run: %" PRId64 " flow runs match, nothing will be deleted", plan->total);
+	else
+		(void)snprintf(summary, sizeof summary, "%" PRId64 " flow runs would be deleted", plan->total);
 	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .summary = summary,
-	                                         .timeout_s = timeout_s});
+	                                         .timeout_s = timeout_s}, ret_outcome, err);
+}
+
+int64_t approval_timeout_s(struct flow_ctx *ctx)
+{
+	return flow_job_variable(ctx, TIMEOUT_VARIABLE, TIMEOUT_DEFAULT_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S);
 }
 
 static int decide(bool approved, const char *notes, struct decision *ret_decision, struct error *err)

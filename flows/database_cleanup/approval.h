@@ -14,9 +14,13 @@ struct decision {
 	json_t *advice;   /* owned: what an AI agent said, for the report; NULL where none was asked */
 };
 
-/* Shows the preview, with what an AI agent said about it (@advice, NULL for none), and sets the run to Paused; the body
- * returns what this returns. */
-enum flow_outcome approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice);
+/* Shows the preview, with what an AI agent said about it (@advice, NULL for none), and sets the run to Paused: the body
+ * returns *ret_outcome. Errors as flow_ask(). */
+int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, enum flow_outcome *ret_outcome,
+                 struct error *err) MUST_CHECK;
+
+/* How long a person has to answer: a job variable. */
+int64_t approval_timeout_s(struct flow_ctx *ctx);
 
 /* Reads the decision that was submitted for @plan. */
 int approval_read(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision,

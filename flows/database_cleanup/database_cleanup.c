@@ -6,6 +6,7 @@
 #include "client/base/embed.h"
 #include "client/base/text.h"
 #include "flows/database_cleanup/agent_approval.h"
+#include "flows/database_cleanup/agent_verdict.h"
 #include "flows/database_cleanup/approval.h"
 #include "flows/database_cleanup/deletion.h"
 #include "flows/database_cleanup/plan.h"
@@ -17,6 +18,18 @@
 
 EMBED_DECLARE(flows_database_cleanup_parameters_schema_json);
 EMBED_DECLARE(flows_database_cleanup_description_md);
+
+/* What is quoted of notes, in bytes. */
+#define NOTES_SHOWN 400
+
+/* Appends @before and @quoted, where there is something to quote. */
+static void add_quoted(struct text *message, const char *before, const char *quoted)
+{
+	AUTO_FREE char *cut = text_cut(quoted, NOTES_SHOWN);
+
+	if (cut != NULL && cut[0] != '\0')
+		text_addf(message, "%s%s", before, cut);
+}
 
 /* --- how it ends: the report, then the state ---------------------------------------------------------------- */
 
@@ -161,7 +174,8 @@ static enum flow_outcome finish_stopped(struct flow_ctx *ctx, struct report repo
 	const int64_t total = report.plan->total;
 	AUTO_TEXT message = {.max = 600};
 
-	text_addf(&message, "stopped: %.400s; ", rule);
+	add_quoted(&message, "stopped: ", rule);
+	text_addf(&message, "; ");
 	if (deleted < 0)
 		text_addf(&message, UNKNOWN_DELETED);
 	else
@@ -180,7 +194,8 @@ static enum flow_outcome finish_rejected(struct flow_ctx *ctx, struct report rep
 	const char *notes = report.decision->notes;
 	AUTO_TEXT message = {.max = 600};
 
-	text_addf(&message, "rejected, " NOTHING_DELETED "%s%.400s", notes[0] != '\0' ? ": " : "", notes);
+	text_addf(&message, "rejected, " NOTHING_DELETED);
+	add_quoted(&message, ": ", notes);
 	report.outcome = "rejected";
 	report.message = text_str(&message);
 	return finish(ctx, STATE_COMPLETED, &report, json_pack("{s:s, s:s}", "status", "rejected", "reason", notes));
@@ -232,8 +247,30 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, struct report repo
 	                        report.decision->notes));
 }
 
+/* What was decided about the plan, where somebody decided: for a report, so one look is enough. */
+static bool look_for_decision(struct flow_ctx *ctx, const struct report *report, struct decision *ret_decision)
+{
+	bool by_agent = report->policy != NULL && report->policy->approval == APPROVAL_AI;
+	AUTO_JSON *answer = NULL;
+	struct error err;
+
+	if (flow_was_asked(ctx)) {
+		if (flow_answer(ctx, &answer, NULL, &err) != 0 || approval_read(ctx, report->plan, ret_decision, &err) != 0)
+			return false;
+		ret_decision->advice = by_agent ? agent_advice_read(ctx, report->plan) : NULL;
+		return true;
+	}
+	/* Nobody else can have approved what was deleted. */
+	json_t *advice = by_agent && report->deleted != NULL ? agent_advice_read(ctx, report->plan) : NULL;
+	if (advice == NULL)
+		return false;
+	*ret_decision = (struct decision){.approved = true, .by = AGENT_VERDICT_BY, .notes = text_dup(""), .advice = advice};
+	return ret_decision->notes != NULL;
+}
+
 static enum flow_outcome halt_deletion(struct flow_ctx *ctx, struct report report, int64_t deleted)
 {
+	struct decision decision = {0};
 	char so_far[100];
 	int64_t counted = deletion_so_far(ctx, report.plan);
 
@@ -245,12 +282,17 @@ static enum flow_outcome halt_deletion(struct flow_ctx *ctx, struct report repor
 		report.deleted = &known;
 		deletion_settle(ctx, report.plan);
 	}
+	if (report.decision == NULL && flow_cancelling(ctx) && look_for_decision(ctx, &report, &decision))
+		report.decision = &decision;
 	if (known < 0)
-		return halt(ctx, report, UNKNOWN_DELETED);
-	if (known == 0)
-		return halt(ctx, report, NOTHING_DELETED);
-	(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, report.plan->total);
-	return halt(ctx, report, so_far);
+		(void)snprintf(so_far, sizeof so_far, UNKNOWN_DELETED);
+	else if (known == 0)
+		(void)snprintf(so_far, sizeof so_far, NOTHING_DELETED);
+	else
+		(void)snprintf(so_far, sizeof so_far, "deleted %" PRId64 " of %" PRId64 " flow runs", deleted, report.plan->total);
+	enum flow_outcome outcome = halt(ctx, report, so_far);
+	decision_release(&decision);
+	return outcome;
 }
 
 /* Deletes what was approved, and reports. */
@@ -288,8 +330,8 @@ static enum flow_outcome act(struct flow_ctx *ctx, const struct report *report)
 	bool dry_run = report->plan->dry_run || report->policy->dry_run;
 	AUTO_TEXT message = {.max = 600};
 
-	text_addf(&message, "%s by %s%s%.400s", decision->approved ? "approved" : "not approved", decision->by,
-	          decision->notes[0] != '\0' ? ": " : "", decision->notes);
+	text_addf(&message, "%s by %s", decision->approved ? "approved" : "not approved", decision->by);
+	add_quoted(&message, ": ", decision->notes);
 	flow_step_end(ctx, "approval", STATE_COMPLETED, text_str(&message));
 	if (decision->approved && !dry_run)
 		return delete_plan(ctx, report);
@@ -394,22 +436,32 @@ static enum flow_outcome halt_attempt(struct flow_ctx *ctx, const struct policy 
 	return outcome;
 }
 
+/* Asks a person; where that cannot be done, it is reported. */
+static enum flow_outcome ask_person(struct flow_ctx *ctx, struct report report, const json_t *advice)
+{
+	enum flow_outcome outcome = FLOW_LEFT;
+	struct error err;
+
+	report.after = "preview";
+	return approval_ask(ctx, report.plan, advice, &outcome, &err) == 0 ? outcome : stop(ctx, report, &err);
+}
+
 /* Asks the agent about the plan, and does what comes of it. */
 static enum flow_outcome ask_agent(struct flow_ctx *ctx, struct report report)
 {
 	struct decision decision;
 	struct error err;
-	bool ask_person = false;
+	bool ask = false;
 	enum flow_outcome outcome;
 
-	if (agent_approval(ctx, report.plan, &decision, &ask_person, &err) != 0)
+	if (agent_approval(ctx, report.plan, &decision, &ask, &err) != 0)
 		return flow_halted(ctx) ? halt_deletion(ctx, report, 0) : fail(ctx, report, &err);
-	report.decision = ask_person ? NULL : &decision;
+	report.decision = ask ? NULL : &decision;
 	/* Whatever was decided: maybe somebody cancelled the run meanwhile. */
 	if (!flow_may_go_on(ctx))
 		outcome = halt_deletion(ctx, report, 0);
-	else if (ask_person)
-		outcome = approval_ask(ctx, report.plan, decision.advice);
+	else if (ask)
+		outcome = ask_person(ctx, report, decision.advice);
 	else
 		outcome = act(ctx, &report);
 	decision_release(&decision);
@@ -456,7 +508,7 @@ static enum flow_outcome plan_and_ask(struct flow_ctx *ctx, const struct policy 
 	else if (plan.total == 0)
 		outcome = finish_no_action(ctx, policy, &plan);
 	else if (policy->approval == APPROVAL_HUMAN)
-		outcome = approval_ask(ctx, &plan, NULL);
+		outcome = ask_person(ctx, report, NULL);
 	else
 		outcome = ask_agent(ctx, report);
 	plan_release(&plan);
@@ -493,6 +545,7 @@ void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool exp
 	                        .after = "approval"};
 	struct policy policy = {0};
 	struct plan plan = {0};
+	struct decision decision = {0};
 	int64_t deleted = 0;
 	struct error err;
 
@@ -500,11 +553,17 @@ void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool exp
 	AUTO_JSON *json = NULL;
 	if (flow_checkpoint_read(ctx, PLAN_KEY, &json, &err) == 0 && plan_decode(json, &plan, &err) == 0)
 		report.plan = &plan;
-	if (!expired && report.plan != NULL)
+	if (!expired && report.plan != NULL) {
 		deleted = deletion_so_far(ctx, &plan);
-	if (deleted != 0)
-		report.deleted = &deleted;
+		/* What its body was at when it was killed or stopped. */
+		if (deleted != 0)
+			deletion_settle(ctx, &plan);
+		report.deleted = deleted != 0 ? &deleted : NULL;
+		if (look_for_decision(ctx, &report, &decision))
+			report.decision = &decision;
+	}
 	report_write(ctx, &report);
+	decision_release(&decision);
 	if (report.plan != NULL)
 		plan_release(&plan);
 	if (report.policy != NULL)

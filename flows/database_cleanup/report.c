@@ -9,6 +9,7 @@
 #define REPORT_MAX (512 * 1024)
 #define FAILED_SHOWN 20
 #define CELL_MAX 400
+#define MESSAGE_MAX 1000
 
 /* --- for programs ----------------------------------------------------------------------------------------- */
 
@@ -71,9 +72,12 @@ json_t *report_json(struct flow_ctx *ctx, const struct report *report, const jso
 {
 	int64_t left_out;
 	json_t *shown = shown_flows(report->plan, flows, &left_out);
+	char message[MESSAGE_MAX];
 
+	/* It may quote what somebody sent, cut anywhere: no text is a reason for no report. */
+	text_clean(message, sizeof message, report->message, strlen(report->message));
 	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "version", REPORT_VERSION,
-	                 "outcome", report->outcome, "message", report->message, "flow_run_id", flow_run_id(ctx), "worker",
+	                 "outcome", report->outcome, "message", message, "flow_run_id", flow_run_id(ctx), "worker",
 	                 flow_worker_name(ctx), "worker_version", JANITOR_VERSION, "finished_at",
 	                 json_time(prefect_now(flow_api(ctx))), "policy", policy_json(report->policy), "plan",
 	                 plan_json(report->plan), "decision", decision_json(ctx, report->decision), "deletion",

@@ -229,14 +229,18 @@ static void asks_a_person(void)
 	static const struct {
 		const char *name;
 		struct http_step steps[11];
+		int rc;
 		enum flow_outcome outcome;
 	} rows[] = {
-		{"paused", {ASKING, {PAUSING, .reply = ANSWER("ACCEPT", STATE("PAUSED"), "{}")}}, FLOW_PARKED},
+		{"paused", {ASKING, {PAUSING, .reply = ANSWER("ACCEPT", STATE("PAUSED"), "{}")}}, 0, FLOW_PARKED},
 		{"refused",
-		 {ASKING, {PAUSING, .reply = REFUSED}, {.method = "GET", .path = HISTORY, .reply = {.body = "[]"}}, LOOK("RUNNING", ""),
-		  {.method = "POST", .body = "refuses to pause the run: no", .reply = ANSWER("ACCEPT", STATE("FAILED"), "{}")}}, FLOW_DONE},
+		 {ASKING, {PAUSING, .reply = REFUSED}, {.method = "GET", .path = HISTORY, .reply = {.body = "[]"}}}, ERR_CONFLICT,
+		 FLOW_LEFT},
+		{"the form is refused",
+		 {{.method = "DELETE", .reply = GONE}, {.method = "GET", .reply = GONE}, {.method = "DELETE", .reply = GONE},
+		  {.method = "POST", .path = INPUT, .reply = {.status = 400}}}, ERR_INVALID, FLOW_LEFT},
 		{"paused and resumed already",
-		 {ASKING, {PAUSING, .reply = REFUSED}, {.method = "GET", .path = HISTORY, .reply = {.body = WAS_ASKED}}}, FLOW_LEFT},
+		 {ASKING, {PAUSING, .reply = REFUSED}, {.method = "GET", .path = HISTORY, .reply = {.body = WAS_ASKED}}}, 0, FLOW_LEFT},
 	};
 	static const struct question third = {.number = 3};
 	AUTO_JSON *schema = unit_json("{}");
@@ -245,6 +249,8 @@ static void asks_a_person(void)
 	EACH(row, rows)
 	{
 		struct unit_flow flow;
+		enum flow_outcome outcome = FLOW_LEFT;
+		struct error err;
 		size_t count = 0;
 
 		while (count < COUNT_OF(row->steps) && row->steps[count].method != NULL)
@@ -253,7 +259,8 @@ static void asks_a_person(void)
 		unit_clock_ms = 0;
 		unit_clock_step_ms = 0;
 		clock_fake(NULL, unit_now_us);
-		CHECK_INT(row->name, flow_ask(flow.ctx, &form), row->outcome);
+		CHECK_RC(row->name, flow_ask(flow.ctx, &form, &outcome, &err), row->rc, &err);
+		CHECK_INT(row->name, outcome, row->outcome);
 		clock_fake(NULL, NULL);
 		(void)unit_flow_close(&flow, row->name);
 	}

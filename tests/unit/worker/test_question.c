@@ -143,6 +143,45 @@ static void does_not_guess(void)
 	}
 }
 
+/* The question and the attempt of a run that has ended, for its report. */
+static void knows_what_it_was_before_its_end(void)
+{
+	static const struct {
+		const char *name;
+		const char *states;
+		bool asked;
+		int begun; /* second of 06:34 */
+	} ends[] = {
+		{"asked, resumed, ended",
+		 "[" STATE("05", "FAILED") "," STATE("01", "RUNNING") "," ASKED("02", "1") "," STATE("03", "RUNNING") "]", true, 1},
+		{"ended twice", "[" STATE("01", "RUNNING") "," ASKED("02", "1") "," STATE("04", "CRASHED") "," STATE("05", "FAILED") "]", true, 1},
+		{"cancelled", "[" STATE("01", "RUNNING") "," ASKED("02", "1") "," STATE("04", "CANCELLING") "," STATE("05", "CANCELLED") "]",
+		 true, 1},
+		{"another attempt",
+		 "[" ASKED("01", "1") "," STATE("02", "FAILED") "," STATE("03", "RUNNING") "," STATE("04", "FAILED") "]", false, 3},
+		{"never begun", "[" STATE("02", "CANCELLED") "]", false, 0},
+		{"no states", "[]", false, 0},
+	};
+
+	EACH(row, ends)
+	{
+		struct flow_run run = run_of(NULL);
+		struct http_step step = {.method = "GET", .reply = {.body = row->states}};
+		struct api api;
+		struct question question;
+		struct error err;
+		time_us minute = 0;
+
+		CHECK(row->name, time_parse("2026-11-21T06:34:00Z", &minute));
+		api_open(&api, &step, 1);
+		if (CHECK_RC(row->name, question_read_ended(api.prefect, &run, &question, &err), 0, &err)) {
+			CHECK_INT(row->name, question.asked, row->asked);
+			CHECK_INT(row->name, question.begun_at, row->begun == 0 ? 0 : minute + row->begun * US_PER_SEC);
+		}
+		(void)api_close(&api, row->name);
+	}
+}
+
 static void names_its_inputs(void)
 {
 	const struct question question = {.number = 12};
@@ -152,4 +191,5 @@ static void names_its_inputs(void)
 	CHECK_STR("schema", question_input_key(&question, "schema", key), "paused-12-schema");
 }
 
-UNIT_SUITE("worker/question", TEST(goes_by_the_states), TEST(knows_when_it_began), TEST(does_not_guess), TEST(names_its_inputs))
+UNIT_SUITE("worker/question", TEST(goes_by_the_states), TEST(knows_when_it_began), TEST(does_not_guess),
+           TEST(knows_what_it_was_before_its_end), TEST(names_its_inputs))
