@@ -7,6 +7,7 @@ static const struct json_field artifact_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct artifact, id), true, NULL},
 	{"flow_run_id", JSON_KIND_UUID, offsetof(struct artifact, flow_run_id), false, NULL},
 	{"task_run_id", JSON_KIND_UUID, offsetof(struct artifact, task_run_id), false, NULL},
+	{"key", JSON_KIND_TEXT, offsetof(struct artifact, key), false, NULL},
 	{"description", JSON_KIND_TEXT, offsetof(struct artifact, description), false, NULL},
 	{"data", JSON_KIND_ANY, offsetof(struct artifact, data), false, NULL},
 };
@@ -102,8 +103,6 @@ int artifact_count(struct prefect *prefect, const struct artifact_query *query, 
 
 int artifact_delete(struct prefect *prefect, const char *id, struct error *err)
 {
-	int rc = prefect_call(prefect, (struct prefect_request){.method = "DELETE", .repeat = PREFECT_REPEATABLE}, NULL,
-	                      err, "/artifacts/%s", id);
-
-	return rc == ERR_NOT_FOUND ? 0 : rc;
+	return prefect_call(prefect, (struct prefect_request){.method = "DELETE", .repeat = PREFECT_REPEATABLE}, NULL, err,
+	                    "/artifacts/%s", id);
 }

@@ -23,6 +23,7 @@ struct artifact {
 	char id[UUID_SIZE];
 	char flow_run_id[UUID_SIZE]; /* "" where it belongs to none, as below */
 	char task_run_id[UUID_SIZE];
+	char *key;                   /* owned; may be NULL */
 	char *description;           /* owned; may be NULL */
 	json_t *data;                /* owned; may be NULL */
 };
@@ -60,7 +61,7 @@ void artifacts_release(struct artifact *artifacts, size_t count);
 int artifact_count(struct prefect *prefect, const struct artifact_query *query, int64_t *ret_count,
                    struct error *err) MUST_CHECK;
 
-/* DELETE /artifacts/{id}; no error where it is gone. */
+/* DELETE /artifacts/{id}. ERR_NOT_FOUND where it is gone already. */
 int artifact_delete(struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
 
 #endif

@@ -8,6 +8,7 @@
 #include "flows/database_cleanup/belongings.h"
 #include "flows/database_cleanup/pace.h"
 #include "flows/database_cleanup/progress.h"
+#include "flows/database_cleanup/window.h"
 
 /* Checkpoint: how many runs matched when the deletion began. With it, a body that is started again knows
  * how many its predecessor deleted, without a write per batch. */
@@ -26,6 +27,10 @@
 #define SINGLE_PAGE 50
 /* A slice that does not become empty although every call succeeds is given this many passes. */
 #define PASSES_MAX 3
+/* Nor more windows of artifacts of which nothing comes. */
+#define IDLE_WINDOWS_MAX 3
+/* A body that was told to stop has so long to delete the artifacts of what it deleted. */
+#define SETTLE_MS 3000
 /* Before each other chance for runs at which the server failed (HTTP 5xx): it may have had a bad moment. Not longer than
  * the longest pause that the settings allow. */
 static const int64_t chance_rests_ms[] = {2000, 10000};
@@ -54,7 +59,10 @@ struct deletion {
 	int64_t progress_count;
 	struct progress progress; /* on the run's page */
 	struct tally tally;       /* runs deleted, by the server's answers */
-	int64_t artifacts_deleted;
+	struct window window;     /* the runs with artifacts that are being deleted */
+	json_t *in_window;        /* owned: ids of those of them that are deleted, by the server's answers */
+	bool window_lost;         /* an answer was lost: those that are gone count as deleted */
+	int artifacts_in_row;     /* deleted since the last pause */
 };
 
 /* What a call to the server came to, after every wait that could help. */
@@ -105,6 +113,18 @@ static void note_deleted(struct deletion *d, int64_t count)
 		d->refusals_in_a_row = 0;
 }
 
+/* The server says that it deleted these. */
+static void note_ids(struct deletion *d, const json_t *ids)
+{
+	size_t i;
+	json_t *id;
+
+	tally_add(&d->tally, ids);
+	json_array_foreach(ids, i, id)
+		if (json_object_get(d->window.runs, json_string_value(id)) != NULL)
+			(void)json_object_set_new(d->in_window, json_string_value(id), json_true());
+}
+
 static void note_refused(struct deletion *d, const char *id, const struct error *err)
 {
 	flow_log(d->ctx, LOG_LEVEL_WARNING, "flow run %s cannot be deleted, leaving it out: %s", id, err->text);
@@ -149,6 +169,7 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, runs, ret_deleted, &ids, &most, &ambiguous, err);
 
 		d->uncertain = d->uncertain || ambiguous;
+		d->window_lost = d->window_lost || ambiguous;
 		if (rc == ERR_INVALID && most > 0 && most < runs) {
 			flow_log(d->ctx, LOG_LEVEL_DEBUG, "the server deletes at most %d flow runs a call", most);
 			pace_limit_calls(&d->pace, most);
@@ -161,7 +182,7 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		}
 		if (rc == 0) {
 			d->bulk_seen = true;
-			tally_add(&d->tally, ids);
+			note_ids(d, ids);
 		}
 		if (limit > d->pace.batch) /* maybe it was too much for one answer */
 			limit = d->pace.batch;
@@ -243,7 +264,7 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 		result = call_result(d, rc, tries, &err, &again);
 		if (result == CALL_OK) {
 			AUTO_JSON *ids = json_pack("[O]", id);
-			tally_add(&d->tally, ids);
+			note_ids(d, ids);
 			note_deleted(d, 1);
 			return true;
 		}
@@ -458,7 +479,7 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 	return true;
 }
 
-/* --- runs with artifacts: window by window (belongings.h) --------------------------------------------------- */
+/* --- runs with artifacts: window by window (window.h) -------------------------------------------------------- */
 
 /* True where @rc is 0, or a later try may be better: *ret_again. Waits out an outage. */
 static bool window_step(struct deletion *d, int rc, int tries, const struct error *err, bool *ret_ok)
@@ -475,45 +496,90 @@ static bool find_window(struct deletion *d, const struct slice *slice, json_t **
 	struct error err;
 	bool ok = false;
 	bool again = true;
+	bool whole = true;
 
 	for (int tries = 1; again; tries++) {
-		int rc = window_find(flow_api(d->ctx), filter, ret_runs, &err);
+		int rc = window_find(flow_api(d->ctx), filter, ret_runs, &whole, &err);
 		again = window_step(d, rc, tries, &err, &ok);
 	}
+	d->window.unsure = d->window.unsure || !whole || !ok;
 	return ok;
 }
 
-static bool store_window(struct deletion *d, const json_t *runs)
+/* Writes the window down, with what an earlier one has left. */
+static bool store_window(struct deletion *d, const json_t *found)
 {
 	struct error err;
 	bool ok = false;
 	bool again = true;
 
 	for (int tries = 1; again; tries++) {
-		int rc = window_store(d->ctx, d->plan, runs, &err);
+		int rc = window_add(&d->window, found, &err);
+		if (rc == 0)
+			rc = window_store(d->ctx, d->plan, &d->window, &err);
 		again = window_step(d, rc, tries, &err, &ok);
 	}
+	d->window.unsure = d->window.unsure || !ok;
 	return ok;
 }
 
-static bool clear_window(struct deletion *d, const json_t *runs)
+static bool rest(struct deletion *d, int64_t ms);
+
+/* Artifacts are deleted one by one: at the pace of the runs, with the same looks at the run's own state. */
+static bool artifact_goes_on(void *arg)
 {
+	struct deletion *d = arg;
+	const struct http_effort *effort = prefect_last_effort(flow_api(d->ctx));
+
+	if (effort->took_ms > d->pace.settings.target_ms || effort->throttled > 0)
+		(void)pace_note(&d->pace, effort, false);
+	if (++d->artifacts_in_row < d->pace.batch)
+		return !check_due(d) || flow_may_go_on(d->ctx);
+	d->artifacts_in_row = 0;
+	return rest(d, d->pace.pause_ms);
+}
+
+/* What is not cleared stays in the window, and is carried along. True unless the body has to stop. */
+static bool clear_window(struct deletion *d)
+{
+	const struct window_care care = {artifact_goes_on, d};
 	struct error err;
 	bool ok = false;
 	bool again = true;
 
 	for (int tries = 1; again; tries++) {
-		int rc = window_clear(flow_api(d->ctx), runs, &d->artifacts_deleted, &err);
+		int rc = window_clear(flow_api(d->ctx), &d->window, d->window_lost ? NULL : d->in_window, &care, &err);
+		if (flow_halted(d->ctx))
+			return false;
 		again = window_step(d, rc, tries, &err, &ok);
 	}
-	if (!ok && !flow_halted(d->ctx))
-		flow_log(d->ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs stay: %s", err.text);
-	return ok;
+	if (flow_halted(d->ctx))
+		return false;
+	if (!ok)
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs stay for now: %s", err.text);
+	if (json_object_size(d->window.runs) == 0) {
+		(void)json_object_clear(d->in_window);
+		d->window_lost = false;
+	}
+	return true;
+}
+
+/* The ids of the flow runs of @found, as an array. */
+static json_t *runs_of(const json_t *found)
+{
+	json_t *runs = json_array();
+	const char *run;
+	json_t *artifacts;
+
+	json_object_foreach((json_t *)(uintptr_t)found, run, artifacts)
+		(void)json_array_append_new(runs, json_string(run));
+	return runs;
 }
 
 /* The runs of one window, in batches. True unless the body has to stop. */
-static bool delete_window(struct deletion *d, const struct slice *slice, json_t *runs)
+static bool delete_window(struct deletion *d, const struct slice *slice, const json_t *found)
 {
+	AUTO_JSON *runs = runs_of(found);
 	size_t count = json_array_size(runs);
 	size_t to;
 
@@ -536,21 +602,24 @@ static bool delete_window(struct deletion *d, const struct slice *slice, json_t 
  * body has to stop. */
 static bool delete_windows(struct deletion *d, const struct slice *slice)
 {
+	int idle = 0;
+
 	while (slice->count > 0 && !given_up(d)) {
-		AUTO_JSON *runs = NULL;
+		AUTO_JSON *found = NULL;
 		int64_t before = d->acknowledged;
 		size_t failed = json_array_size(d->failed_ids);
 
-		if (!find_window(d, slice, &runs))
+		if (!find_window(d, slice, &found))
 			return !flow_halted(d->ctx);
-		if (json_array_size(runs) == 0)
+		if (json_object_size(found) == 0)
 			return true;
-		if (!store_window(d, runs))
+		if (!store_window(d, found))
 			return !flow_halted(d->ctx);
-		if (!delete_window(d, slice, runs) || (!clear_window(d, runs) && flow_halted(d->ctx)))
+		if (!delete_window(d, slice, found) || !clear_window(d))
 			return false;
-		/* Nothing came of it: the runs have left the plan, or the server says one thing and another. */
-		if (d->acknowledged == before && json_array_size(d->failed_ids) == failed && !d->uncertain)
+		/* Nothing came of it: an answer was lost, the runs have left the plan, or the server says one thing and another. */
+		idle = d->acknowledged == before && json_array_size(d->failed_ids) == failed ? idle + 1 : 0;
+		if (idle == IDLE_WINDOWS_MAX)
 			return true;
 		if (!rest(d, d->pace.pause_ms) || !keeps_turn(d))
 			return false;
@@ -558,30 +627,37 @@ static bool delete_windows(struct deletion *d, const struct slice *slice)
 	return true;
 }
 
-/* What an earlier start of the body was at when it was killed. */
+/* What an earlier start of the body was at when it was killed: which of its window it deleted is not known. */
 static bool finish_window(struct deletion *d, int *ret_rc, struct error *err)
 {
-	AUTO_JSON *runs = NULL;
-
-	while ((*ret_rc = window_read(d->ctx, d->plan, &runs, err)) != 0)
+	while ((*ret_rc = window_read(d->ctx, d->plan, &d->window, err)) != 0)
 		if (!flow_retry(d->ctx, err))
 			return false;
 	flow_recovered(d->ctx);
-	(void)clear_window(d, runs);
-	return !flow_halted(d->ctx);
+	d->window_lost = true;
+	return clear_window(d);
+}
+
+static bool settle_goes_on(void *arg)
+{
+	return clock_mono_ms() < *(const int64_t *)arg;
 }
 
 void deletion_settle(struct flow_ctx *ctx, const struct plan *plan)
 {
-	AUTO_JSON *runs = NULL;
-	int64_t deleted = 0;
+	int64_t until = clock_mono_ms() + SETTLE_MS;
+	const struct window_care care = {settle_goes_on, &until};
+	struct window window = {0};
 	struct error err;
 
-	int rc = window_read(ctx, plan, &runs, &err);
+	if (flow_taken(ctx))
+		return;
+	int rc = window_read(ctx, plan, &window, &err);
 	if (rc == 0)
-		rc = window_clear(flow_api(ctx), runs, &deleted, &err);
-	if (rc != 0 && rc != ERR_STOPPED)
+		rc = window_clear(flow_api(ctx), &window, NULL, &care, &err);
+	if (rc != 0)
 		flow_log(ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs may be left: %s", err.text);
+	window_release(&window);
 }
 
 /* Every window of the plan, where it has artifacts at all. One that refuses to count them is not asked again: the look at the
@@ -595,13 +671,14 @@ static bool delete_with_artifacts(struct deletion *d, bool again_started, int *r
 	if (again_started && !finish_window(d, ret_rc, err))
 		return false;
 	for (int tries = 1; again; tries++) {
-		int rc = belongings_count(flow_api(d->ctx), d->plan, &artifacts, err);
+		int rc = window_count(flow_api(d->ctx), d->plan, &artifacts, err);
 		again = window_step(d, rc, tries, err, &ok);
 	}
 	if (flow_halted(d->ctx))
 		return false;
 	if (!ok)
 		flow_log(d->ctx, LOG_LEVEL_WARNING, "the artifacts of the flow runs cannot be counted: %s", err->text);
+	d->window.unsure = d->window.unsure || !ok;
 	for (size_t i = 0; artifacts > 0 && i < d->plan->slice_count; i++)
 		if (!delete_windows(d, &d->plan->slices[i]))
 			return false;
@@ -695,7 +772,6 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 		.failed_ids = json_incref(d->failed_ids),
 		.took_ms = clock_mono_ms() - d->started_ms,
 		.deleted_now = d->acknowledged,
-		.artifacts_deleted = d->artifacts_deleted,
 	};
 }
 
@@ -769,30 +845,44 @@ static int delete_all(struct deletion *d, int64_t *ret_left, struct error *err)
 static void verify(struct deletion *d, struct deletion_result *result)
 {
 	struct leftovers left;
-	char message[160];
+	AUTO_TEXT message = {.max = 300};
 
 	flow_step_begin(d->ctx, "verify", progress_last_step(&d->progress));
+	if (json_object_size(d->window.runs) > 0)
+		(void)clear_window(d); /* maybe the server takes now what it did not before */
 	leftovers_look(d->ctx, &d->tally, &left);
-	result->artifacts_deleted += left.artifacts_deleted;
+	result->artifacts_deleted = d->window.deleted + left.artifacts_deleted;
 	result->artifacts_left = left.artifacts_left;
+	/* Where something was lost sight of, only a look at every deleted run can tell. */
+	if ((d->window.unsure || json_object_size(d->window.runs) > 0) && (int64_t)d->tally.count < result->deleted)
+		result->artifacts_left = -1;
 	result->logs_checked = left.logs_checked;
 	result->logs_left = left.logs_left;
-	(void)snprintf(message, sizeof message, "%" PRId64 " flow runs of the plan are left; of %" PRId64 " deleted ones %" PRId64
-	               " still have logs", result->left, left.logs_checked, left.logs_left);
+	result->logs_more = left.logs_more;
+	text_addf(&message, "%" PRId64 " flow runs of the plan are left; of %" PRId64 " deleted ones %s%" PRId64 " still have logs; ",
+	          result->left, left.logs_checked, left.logs_more ? "at least " : "", left.logs_left);
+	if (result->artifacts_left < 0)
+		text_addf(&message, "whether artifacts of deleted ones are left cannot be told");
+	else
+		text_addf(&message, "%" PRId64 " artifacts of deleted ones are left", result->artifacts_left);
 	if (left.logs_left > 0)
-		flow_log(d->ctx, LOG_LEVEL_WARNING, "the server has not yet deleted the logs of %" PRId64 " of the deleted flow runs",
-		         left.logs_left);
-	flow_step_end(d->ctx, "verify", STATE_COMPLETED, message);
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "the server has not yet deleted the logs of %s%" PRId64 " of the deleted flow runs",
+		         left.logs_more ? "at least " : "", left.logs_left);
+	if (result->artifacts_left != 0)
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "%s", text_str(&message));
+	flow_step_end(d->ctx, "verify", STATE_COMPLETED, text_str(&message));
 }
 
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err)
 {
 	AUTO_JSON *failed_ids = json_array();
+	AUTO_JSON *in_window = json_object();
 	struct deletion d = {
 		.ctx = ctx,
 		.plan = plan,
 		.failed_ids = failed_ids,
+		.in_window = in_window,
 		.started_ms = clock_mono_ms(),
 		.progress_ms = clock_mono_ms(),
 		.turn_ms = clock_mono_ms(),
@@ -812,6 +902,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 		verify(&d, ret_result);
 	}
 	tally_release(&d.tally);
+	window_release(&d.window);
 	return rc;
 }
 

@@ -18,10 +18,11 @@ struct deletion_result {
 	json_t *failed_ids; /* owned */
 	int64_t took_ms;   /* of this start of the body */
 	int64_t deleted_now; /* by this start of the body */
-	int64_t artifacts_deleted; /* of deleted runs, by this start of the body */
+	int64_t artifacts_deleted; /* of deleted runs, also by an earlier start of the body */
 	int64_t artifacts_left;    /* of deleted runs; -1: not known */
 	int64_t logs_checked;      /* deleted runs whose logs were looked for */
 	int64_t logs_left;         /* those among them that still have some */
+	bool logs_more;            /* ... at least: not all log lines were looked at */
 };
 
 /* Deletes what still matches @plan. Returns 0; ERR_STOPPED where flow_halted() is true (then @ret_result says how
@@ -30,7 +31,8 @@ struct deletion_result {
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
                  struct error *err) MUST_CHECK;
 
-/* Artifacts of runs that were deleted just before the body was told to stop: deletes them, as far as that can be done now. */
+/* Artifacts of runs that were deleted just before the body was told to stop: deletes them, as far as that can be done now, within
+ * a few seconds. */
 void deletion_settle(struct flow_ctx *ctx, const struct plan *plan);
 
 /* How many runs of @plan were deleted since the first start of the body began to; 0 where none began, -1 where the server

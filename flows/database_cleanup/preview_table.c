@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "client/base/text.h"
-#include "client/prefect/artifact.h"
 #include "client/prefect/deployment.h"
 #include "client/prefect/run_log.h"
 #include "client/prefect/task_run.h"
+#include "flows/database_cleanup/window.h"
 
 /* Runs in which log lines are looked for. */
 #define LOG_RUNS 20
@@ -57,7 +57,7 @@ static int count_belongings(struct prefect *prefect, const struct plan *plan, co
 			continue;
 		rc = task_run_count(prefect, &(struct task_run_query){.flow_runs = filter, .flows = flows}, &task_runs, err);
 		if (rc == 0)
-			rc = artifact_count(prefect, &(struct artifact_query){.flow_runs = filter, .flows = flows}, &artifacts, err);
+			rc = window_count_artifacts(prefect, NULL, filter, flows, &artifacts, err);
 		extent->task_runs += task_runs;
 		extent->artifacts += artifacts;
 	}

@@ -110,7 +110,7 @@ static void finds_counts_and_deletes(void)
 	CHECK_INT("count", number, 12);
 	CHECK_RC("no count", artifact_count(api.prefect, &(struct artifact_query){.flow_runs = b}, &number, &err), ERR_DECODE, &err);
 	CHECK_RC("deleted", artifact_delete(api.prefect, ID_A, &err), 0, &err);
-	CHECK_RC("gone", artifact_delete(api.prefect, ID_A, &err), 0, &err);
+	CHECK_RC("gone", artifact_delete(api.prefect, ID_A, &err), ERR_NOT_FOUND, &err);
 	CHECK_RC("refused", artifact_delete(api.prefect, ID_A, &err), ERR_CONFLICT, &err);
 	(void)api_close(&api, "finds");
 }

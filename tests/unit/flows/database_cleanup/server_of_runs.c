@@ -127,6 +127,10 @@ static struct http_reply list_runs(struct server_of_runs *server, const json_t *
 		json_decref(list);
 		return (struct http_reply){.status = 501};
 	}
+	if (server->page_max > 0 && limit > (size_t)server->page_max) {
+		json_decref(list);
+		return (struct http_reply){.status = 422};
+	}
 	json_array_foreach(found, i, at)
 		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "id", server->runs[json_integer_value(at)].id,
 		                                            "flow_id", ID_A, "name", "run"));
@@ -157,6 +161,8 @@ static struct http_reply bulk_delete(struct server_of_runs *server, const json_t
 	{
 		struct server_run *run = &server->runs[json_integer_value(at)];
 		run->gone = true;
+		if (run->taken)
+			continue;
 		server->deleted++;
 		(void)json_array_append_new(deleted, json_string(run->id));
 	}
@@ -189,7 +195,9 @@ static struct http_reply look(struct server_of_runs *server)
 	const char *state = server->own_state != NULL ? server->own_state : "RUNNING";
 
 	server->looks++;
-	if (server->cancel_after > 0 && server->deleted >= server->cancel_after)
+	server->looks_in_artifacts += server->artifacts_deleted > 0;
+	if ((server->cancel_after > 0 && server->deleted >= server->cancel_after) ||
+	    (server->cancel_after_artifacts > 0 && server->artifacts_deleted >= server->cancel_after_artifacts))
 		state = "CANCELLING";
 	(void)snprintf(body, sizeof body, "{\"id\": \"" OWN_ID "\", \"flow_id\": \"" ID_B "\", \"name\": \"own\", \"state_type\": \"%s\", "
 	               "\"labels\": " OWN_LABELS "}", state);
@@ -217,33 +225,61 @@ static struct http_reply checkpoint(struct server_of_runs *server, const struct 
 	return (struct http_reply){.status = 204};
 }
 
-/* --- artifacts of the runs: "a0000000-RRRR-4000-8000-AAAAAAAAAAAA" ------------------------------------------- */
+/* --- artifacts of the runs: "a0000000-RRRR-4000-8000-AAAAAAAAAAAA"; reports: "b0000000-..." ------------------- */
 
-/* Up to a page of those that match: of runs that match a filter, or of runs by id whether they are there or not. */
-static json_t *find_artifacts(const struct server_of_runs *server, const json_t *body)
+/* Those that match: of runs that match a filter, or of runs by id whether they are there or not. */
+static json_t *find_artifacts(const struct server_of_runs *server, const json_t *body, bool reports_only)
 {
 	const json_t *of_runs = json_object_get(body, "flow_runs");
-	const json_t *ids = json_object_get(json_object_get(json_object_get(body, "artifacts"), "flow_run_id"), "any_");
+	const json_t *filter = json_object_get(body, "artifacts");
+	const json_t *runs = json_object_get(json_object_get(filter, "flow_run_id"), "any_");
+	const json_t *ids = json_object_get(json_object_get(filter, "id"), "any_");
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < server->count; i++)
-		for (int k = 0; k < server->runs[i].artifacts && json_array_size(list) < 200; k++) {
+		for (int k = 0; k < server->runs[i].artifacts + server->runs[i].reports; k++) {
 			char id[40];
 			const struct server_run *run = &server->runs[i];
+			bool report = k >= run->artifacts;
 
-			if ((of_runs != NULL && !matches(run, of_runs)) || (ids != NULL && !contains(ids, run->id)))
+			(void)snprintf(id, sizeof id, "%c0000000-%04zx-4000-8000-%012x", report ? 'b' : 'a', i & 0xffff, (unsigned)k);
+			if ((of_runs != NULL && !matches(run, of_runs)) || (runs != NULL && !contains(runs, run->id)) ||
+			    (ids != NULL && !contains(ids, id)) || (reports_only && !report))
 				continue;
-			(void)snprintf(id, sizeof id, "a0000000-%04zx-4000-8000-%012x", i & 0xffff, (unsigned)k);
-			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", id, "flow_run_id", run->id));
+			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "id", id, "flow_run_id", run->id, "key",
+			                                            report ? "cleanup-report" : "kept"));
 		}
 	return list;
+}
+
+static struct http_reply list_artifacts(const struct server_of_runs *server, const json_t *body)
+{
+	AUTO_JSON *found = find_artifacts(server, body, false);
+	size_t from = (size_t)json_integer_value(json_object_get(body, "offset"));
+	json_int_t limit = json_integer_value(json_object_get(body, "limit"));
+	json_t *page = json_array();
+
+	if (server->page_max > 0 && limit > server->page_max) {
+		json_decref(page);
+		return (struct http_reply){.status = 422};
+	}
+	for (size_t i = from; i < json_array_size(found) && i < from + (size_t)(limit > 0 ? limit : 200); i++)
+		(void)json_array_append(page, json_array_get(found, i));
+	return reply_json(page);
 }
 
 static struct http_reply delete_artifact(struct server_of_runs *server, const char *id)
 {
 	size_t i = (size_t)strtoul(id + strlen("a0000000-"), NULL, 16);
 
-	if (i >= server->count || server->runs[i].artifacts == 0)
+	int k = (int)strtoul(id + strlen("a0000000-RRRR-4000-8000-"), NULL, 16);
+
+	server->reports_deleted += id[0] == 'b';
+	if (server->refuse_artifacts > 0) {
+		server->refuse_artifacts--;
+		return (struct http_reply){.status = 400};
+	}
+	if (i >= server->count || k >= server->runs[i].artifacts)
 		return (struct http_reply){.status = 404, .body = "{\"detail\": \"Artifact not found.\"}"};
 	server->runs[i].artifacts--;
 	server->artifacts_deleted++;
@@ -306,9 +342,9 @@ static struct http_reply artifacts(struct server_of_runs *server, const struct h
 	if (strcmp(seen->path, "/artifacts/") == 0)
 		return draw(server, "dddddddd", body);
 	if (strcmp(seen->path, "/artifacts/filter") == 0)
-		return reply_json(key != NULL ? find_drawn(server, "dddddddd", key) : find_artifacts(server, body));
+		return key != NULL ? reply_json(find_drawn(server, "dddddddd", key)) : list_artifacts(server, body);
 	if (strcmp(seen->path, "/artifacts/count") == 0) {
-		AUTO_JSON *found = find_artifacts(server, body);
+		AUTO_JSON *found = find_artifacts(server, body, key != NULL);
 		return reply_json(json_integer((json_int_t)json_array_size(found)));
 	}
 	if (strcmp(seen->method, "DELETE") == 0)

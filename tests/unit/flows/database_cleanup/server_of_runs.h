@@ -22,8 +22,10 @@ struct server_of_runs {
 		bool bad;        /* deleting it fails with `bad_status` */
 		bool leaves;     /* is in lists, but matches no more when it is looked at alone */
 		bool vanishes;   /* somebody else deletes it right before its single delete: 404 */
+		bool taken;      /* somebody else deletes it right before a bulk_delete that would */
 		bool gone;
 		int artifacts;   /* that it has; they stay when it is deleted */
+		int reports;     /* likewise, cleanup reports */
 	} runs[SERVER_RUNS_MAX];
 	size_t count;
 	json_t *checkpoint;      /* inputs by key; owned */
@@ -36,6 +38,9 @@ struct server_of_runs {
 	bool refuses_lists;      /* 501 for /flow_runs/filter */
 	const char *own_state;   /* of the run that deletes; NULL: RUNNING */
 	size_t cancel_after;     /* that run is set to CANCELLING after so many deletions; 0: never */
+	int page_max;            /* of a page of artifacts: more is 422; 0: any */
+	int refuse_artifacts;    /* so many deletions of artifacts are 400 */
+	size_t cancel_after_artifacts; /* likewise, after so many deletions of artifacts */
 	size_t lose_answer;      /* the answer to this call of bulk_delete is lost (from 1); 0: none */
 
 	/* what was asked */
@@ -45,6 +50,8 @@ struct server_of_runs {
 	int64_t progress;        /* the last that was noted */
 	size_t artifacts_deleted;
 	size_t artifacts_too_soon; /* deleted while their run was there */
+	size_t reports_deleted;
+	size_t looks_in_artifacts; /* at the run that deletes, once artifacts were deleted */
 };
 
 /* Adds @count runs with ids that tell them apart. */

@@ -303,6 +303,23 @@ static void goes_on_after_a_restart(void)
 	}
 }
 
+/* What is stored of the first @count runs: each with its artifacts. */
+static json_t *window_of(const struct server_of_runs *server, size_t count)
+{
+	json_t *runs = json_object();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *ids = json_array();
+		for (int k = 0; k < server->runs[i].artifacts; k++) {
+			char id[40];
+			(void)snprintf(id, sizeof id, "a0000000-%04zx-4000-8000-%012x", i & 0xffff, (unsigned)k);
+			(void)json_array_append_new(ids, json_string(id));
+		}
+		(void)json_object_set_new(runs, server->runs[i].id, ids);
+	}
+	return runs;
+}
+
 /* Artifacts go after their runs, and only theirs; a predecessor's window is finished first. */
 static void takes_artifacts_along(void)
 {
@@ -336,9 +353,7 @@ static void takes_artifacts_along(void)
 		f.server.runs[8].bad = row->bad == 8;
 		if (row->restarted) {
 			f.server.checkpoint = unit_json("{\"cleanup-deletion\": {\"plan\": \"the digest\", \"matched\": 20}}");
-			AUTO_JSON *window = json_array();
-			for (size_t i = 0; i < 6; i++)
-				(void)json_array_append_new(window, json_string(f.server.runs[i].id));
+			AUTO_JSON *window = window_of(&f.server, 6);
 			(void)json_object_set_new(f.server.checkpoint, "cleanup-artifacts",
 			                          json_pack("{s:s, s:O}", "plan", "the digest", "runs", window));
 			for (size_t i = 0; i < 4; i++)
@@ -361,7 +376,116 @@ static void takes_artifacts_along(void)
 	}
 }
 
-UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
+/* The worker was killed; a run of its window left the plan, got an artifact more, and was deleted by a person. */
+static void leaves_what_came_after_the_window(void)
+{
+	struct fixture f = {0};
+
+	server_of_runs_add(&f.server, 0, 4);
+	open_fixture(&f);
+	f.server.runs[0].artifacts = 2;
+	f.server.runs[1].artifacts = 1;
+	f.server.checkpoint = json_pack("{s:{s:s, s:i}, s:{s:s, s:o, s:i}}", "cleanup-deletion", "plan", "the digest", "matched", 4,
+	                                "cleanup-artifacts", "plan", "the digest", "runs", window_of(&f.server, 2), "deleted", 30);
+	f.server.runs[0].artifacts = 3; /* its ids go by number: the third is the later one */
+	f.server.runs[0].gone = true;
+	f.server.runs[1].gone = true;
+	f.server.runs[1].artifacts = 0;
+	CHECK_RC("later", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("later", f.server.artifacts_deleted, 2);
+	CHECK_INT("later", f.server.runs[0].artifacts, 1);
+	CHECK_INT("all starts", f.result.artifacts_deleted, 33);
+	(void)close_fixture(&f, "later");
+
+	/* Nothing of a run that the answer of bulk_delete does not name. */
+	f = (struct fixture){0};
+	server_of_runs_add(&f.server, 0, 3);
+	open_fixture(&f);
+	f.server.runs[0].artifacts = f.server.runs[1].artifacts = 1;
+	f.server.runs[1].taken = true;
+	CHECK_RC("others", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("others", f.server.runs[1].artifacts, 1);
+	CHECK_INT("others", f.server.artifacts_deleted, 1);
+	CHECK_INT("others", f.result.gone, 1);
+	(void)close_fixture(&f, "others");
+}
+
+/* What cannot be deleted now is carried along; what was lost sight of is said. */
+static void carries_artifacts_along(void)
+{
+	static const struct {
+		const char *name;
+		int refuse, page_max;
+		const char *window; /* of a predecessor */
+		int64_t left;
+	} cases[] = {
+		{"refused once", 1, 0, NULL, 0},
+		{"small pages", 0, 3, NULL, 0},
+		{"refused for ever", 100000, 0, NULL, 60},
+		{"a window that cannot be read", 0, 0, "{\"plan\": \"the digest\", \"runs\": [1]}", -1},
+		{"one that was uncertain", 0, 0, "{\"plan\": \"the digest\", \"runs\": {}, \"unsure\": true}", -1},
+	};
+
+	EACH(one, cases)
+	{
+		struct fixture f = {.server = {.refuse_artifacts = one->refuse, .page_max = one->page_max}};
+
+		server_of_runs_add(&f.server, 0, 60);
+		open_fixture(&f);
+		for (size_t i = 0; i < 60; i++)
+			f.server.runs[i].artifacts = 1;
+		if (one->window != NULL) {
+			f.server.checkpoint = json_pack("{s:{s:s, s:i}, s:o}", "cleanup-deletion", "plan", "the digest", "matched", 60,
+			                                "cleanup-artifacts", unit_json(one->window));
+			f.server.runs[0].gone = true;
+			f.server.runs[0].artifacts = 0;
+		}
+		CHECK_RC(one->name, deletion_run(f.flow.ctx, &f.plan, 20, &f.result, &f.err), 0, &f.err);
+		CHECK_INT(one->name, f.result.deleted, 60);
+		CHECK_INT(one->name, f.result.artifacts_left, one->left);
+		CHECK_INT(one->name, f.server.artifacts_too_soon, 0);
+		if (one->left == 0)
+			CHECK_INT(one->name, f.server.artifacts_deleted, 60);
+		(void)close_fixture(&f, one->name);
+	}
+}
+
+/* They are the trail of what was deleted. */
+static void keeps_cleanup_reports(void)
+{
+	struct fixture f = {0};
+
+	server_of_runs_add(&f.server, 0, 50);
+	open_fixture(&f);
+	for (size_t i = 0; i < 50; i++)
+		f.server.runs[i].reports = 1;
+	f.server.runs[49].artifacts = f.server.runs[2].artifacts = 2;
+	CHECK_RC("reports", deletion_run(f.flow.ctx, &f.plan, 50, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("reports", f.result.deleted, 50);
+	CHECK_INT("reports", f.server.artifacts_deleted, 4);
+	CHECK_INT("reports", f.server.reports_deleted, 0);
+	CHECK_INT("reports", f.result.artifacts_left, 0);
+	(void)close_fixture(&f, "reports");
+}
+
+/* Many artifacts are deleted at the pace of the runs: a run that is cancelled stops between them. */
+static void stops_between_artifacts(void)
+{
+	struct fixture f = {.server = {.cancel_after_artifacts = 30}};
+
+	server_of_runs_add(&f.server, 0, 3);
+	open_fixture(&f);
+	f.server.runs[1].artifacts = 300;
+	CHECK_RC("cancelled", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_STOPPED, &f.err);
+	CHECK("cancelled", f.server.artifacts_deleted >= 30 && f.server.artifacts_deleted <= 40);
+	CHECK("looks", f.server.looks_in_artifacts >= 3);
+	CHECK("cancelled", flow_halted(f.flow.ctx));
+	deletion_settle(f.flow.ctx, &f.plan);
+	(void)close_fixture(&f, "cancelled");
+}
+
+UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(leaves_what_came_after_the_window),
+           TEST(carries_artifacts_along), TEST(keeps_cleanup_reports), TEST(stops_between_artifacts), TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
            TEST(gives_up_where_nothing_can_be_deleted), TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted),
            TEST(counts_what_others_took), TEST(refuses_a_plan_that_has_grown),
            TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),
