@@ -112,7 +112,7 @@ static int print_listing(struct session *session, const struct listing *listing,
 static int run_pending(struct session *session, struct error *err)
 {
 	struct listing listing = {
-		.table = {.columns = {{.title = "RUN"}, {.title = "WAITS FOR", .right = true}, {.title = "TIME LEFT", .right = true},
+		.table = {.columns = {{.title = "RUN"}, {.title = "WAITING SINCE", .right = true}, {.title = "TIME LEFT", .right = true},
 	                          {.title = "DECIDE BY"}, {.title = "FLOW RUNS", .right = true}, {.title = "RETENTION", .cut = true}, {.title = "PAGE"}}},
 		.rows = json_array()};
 	size_t count = PREFECT_PAGE_MAX;

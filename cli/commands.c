@@ -41,10 +41,18 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
+int command_unknown(const char *name)
+{
+	fprintf(stderr, "prefect-janitor: there is no command '%.80s'; prefect-janitor help lists what there is\n", name);
+	return EXIT_USAGE;
+}
+
 static int command_help(int argc, char **argv)
 {
 	const struct command *wanted = argc > 2 ? command_find(argv[2]) : NULL;
 
+	if (argc > 2 && wanted == NULL)
+		return command_unknown(argv[2]);
 	if (wanted != NULL && wanted->bit != 0) {
 		char help[] = "--help";
 		char *args[] = {argv[0], argv[2], help, NULL};
@@ -136,11 +144,5 @@ int command_client(const struct client_command *command, int argc, char **argv)
 	settings_apply_log(&settings);
 	int rc = run_client(command, &settings, &exit_code, &err);
 	settings_release(&settings);
-	if (rc != 0)
-		return command_error(command->name, &err);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		(void)error_set(&err, ERR_SYSTEM, "the output cannot be written");
-		return command_error(command->name, &err);
-	}
-	return exit_code;
+	return rc == 0 ? exit_code : command_error(command->name, &err);
 }

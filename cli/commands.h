@@ -31,6 +31,9 @@ extern const size_t command_count;
 /* NULL where there is none of that name. */
 const struct command *command_find(const char *name);
 
+/* Says on stderr that there is none of that name, and returns EXIT_USAGE. */
+int command_unknown(const char *name);
+
 int command_start(int argc, char **argv);
 int command_deploy(int argc, char **argv);
 int command_doctor(int argc, char **argv);

@@ -16,6 +16,17 @@ static void forbid_core_dumps(void)
 	(void)setrlimit(RLIMIT_CORE, &limit);
 }
 
+/* Nothing is done for somebody who cannot read of it: a full disk behind stdout is a failure. */
+static int check_output(const char *command, int code)
+{
+	struct error err;
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	(void)error_set(&err, ERR_SYSTEM, "the output cannot be written");
+	return command_error(command, &err);
+}
+
 int main(int argc, char **argv)
 {
 	forbid_core_dumps();
@@ -30,11 +41,9 @@ int main(int argc, char **argv)
 		name = "version";
 
 	const struct command *wanted = command_find(name);
-	if (wanted == NULL) {
-		fprintf(stderr, "prefect-janitor: there is no command '%.80s'; prefect-janitor help lists what there is\n", name);
-		return EXIT_USAGE;
-	}
-	int code = wanted->run(argc, argv);
+	if (wanted == NULL)
+		return command_unknown(name);
+	int code = check_output(name, wanted->run(argc, argv));
 	if (argc < 2) {
 		fprintf(stderr, "prefect-janitor: a command is missing\n");
 		return EXIT_USAGE;

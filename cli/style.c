@@ -12,13 +12,21 @@
 #define WIDTH_MIN 20
 #define WIDTH_UNKNOWN 80
 
-static int width_of(int fd)
+/* What the user says it is; 0 where nothing is said. */
+static int width_told(void)
 {
-	struct winsize size;
 	const char *columns = getenv("COLUMNS");
 	int told = columns != NULL ? atoi(columns) : 0;
 
-	if (told >= WIDTH_MIN)
+	return told >= WIDTH_MIN ? told : 0;
+}
+
+static int width_of(int fd)
+{
+	struct winsize size;
+	int told = width_told();
+
+	if (told > 0)
 		return told;
 	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= WIDTH_MIN ? size.ws_col : WIDTH_UNKNOWN;
 }
@@ -30,7 +38,7 @@ struct style style_of(int fd)
 	bool dumb = term == NULL || *term == '\0' || strcmp(term, "dumb") == 0;
 
 	if (isatty(fd) != 1)
-		return (struct style){0};
+		return (struct style){.width = width_told()};
 	return (struct style){
 		.terminal = true,
 		.colours = !dumb && (no_color == NULL || *no_color == '\0'),

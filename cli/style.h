@@ -12,7 +12,7 @@
 struct style {
 	bool terminal; /* a person sees it at once, and a line can be drawn again */
 	bool colours;  /* on a terminal that has them; never with NO_COLOR (https://no-color.org) */
-	int width;     /* columns of the terminal; 0: no limit */
+	int width;     /* columns of the terminal, or as COLUMNS says; 0: no limit */
 };
 
 enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_BLUE };

@@ -349,6 +349,13 @@ static int load_file(const struct options *options, const char *file, struct err
 
 /* --- command line ------------------------------------------------------------------------------------ */
 
+/* -ojson: a letter with its value behind it. */
+static bool is_attached(const struct option *row, const char *arg)
+{
+	return row->letter != 0 && row->kind != OPTION_SWITCH && arg[0] == '-' && arg[1] == row->letter && arg[2] != '\0' &&
+	       arg[2] != '=';
+}
+
 static const struct option *find_flag(const struct options *options, const char *arg, size_t len)
 {
 	for (size_t i = 0; i < options->count; i++) {
@@ -359,6 +366,8 @@ static const struct option *find_flag(const struct options *options, const char 
 		if (arg[0] == '-' && arg[1] == '-' && strlen(row->flag) == len - 2 && memcmp(row->flag, arg + 2, len - 2) == 0)
 			return row;
 		if (len == 2 && row->letter != 0 && arg[0] == '-' && arg[1] == row->letter)
+			return row;
+		if (is_attached(row, arg))
 			return row;
 	}
 	return NULL;
@@ -389,6 +398,10 @@ static int read_flag(const struct options *options, int argc, char **argv, int *
 	*ret_row = row;
 	if (!is_flag) {
 		*ret_value = arg;
+		return 0;
+	}
+	if (arg[1] != '-' && is_attached(row, arg)) {
+		*ret_value = arg + 2;
 		return 0;
 	}
 	if (row->kind == OPTION_SWITCH) {

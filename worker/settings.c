@@ -82,7 +82,7 @@ const struct option settings_options[] = {
 	{.flag = "retention-period", .kind = OPTION_TEXT, .offset = AT(retention), .commands = PREVIEW | RUN,
 	 .placeholder = "DURATION", .help = "keep flow runs that started within this time, like P30D"},
 	{.flag = "states", .kind = OPTION_LIST, .offset = AT(states), .commands = PREVIEW | RUN, .placeholder = "NAME,NAME",
-	 .help = "states whose flow runs are cleaned, like Completed,Failed"},
+	 .help = "clean these: Completed, Failed, Cancelled, Crashed, TimedOut, Cached, RolledBack"},
 	{.flag = "batch-size", .kind = OPTION_INTEGER, .offset = AT(batch_size), .min = 10, .max = 1000,
 	 .commands = PREVIEW | RUN, .placeholder = "N", .help = "flow runs deleted between two looks at the run's own state"},
 	{.flag = "dry-run", .kind = OPTION_SWITCH, .offset = AT(dry_run), .commands = PREVIEW | RUN, .placeholder = "",
@@ -140,6 +140,31 @@ const struct option settings_options[] = {
 	 .help = "alert when no cleanup has succeeded for so many days; 0: never"},
 	{.flag = "no-notify", .kind = OPTION_SWITCH, .offset = AT(no_notify), .commands = DEPLOY, .placeholder = "",
 	 .help = "remove the alerts"},
+
+	/* every command */
+	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = EVERY,
+	 .placeholder = "FILE", .help = "configuration file"},
+	{.env = "PREFECT_API_URL", .file_key = "api.url", .kind = OPTION_TEXT, .offset = AT(api_url),
+	 .fallback = "http://127.0.0.1:4200/api", .fixed = true, .commands = EVERY, .placeholder = "URL", .help = "the server's API"},
+	{.env = "PREFECT_API_KEY", .file_key = "api.key", .kind = OPTION_TEXT, .offset = AT(api_key), .secret = true,
+	 .commands = EVERY, .placeholder = "KEY", .help = "API key (Bearer)"},
+	{.env = "PREFECT_API_AUTH_STRING", .file_key = "api.auth_string", .kind = OPTION_TEXT, .offset = AT(auth_string),
+	 .secret = true, .commands = EVERY, .placeholder = "USER:PASSWORD", .help = "user:password (Basic)"},
+	{.env = "PREFECT_CLIENT_CUSTOM_HEADERS", .file_key = "api.custom_headers", .kind = OPTION_TEXT,
+	 .offset = AT(headers_text), .secret = true, .commands = EVERY, .placeholder = "JSON",
+	 .help = "more headers, like {\"X-Team\": \"ops\"}"},
+	{.env = "PREFECT_API_REQUEST_TIMEOUT", .file_key = "api.request_timeout", .kind = OPTION_SECONDS,
+	 .offset = AT(request_timeout_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = EVERY, .placeholder = "S",
+	 .help = "seconds for one request"},
+	{.env = "PREFECT_API_SSL_CERT_FILE", .file_key = "api.ssl_cert_file", .kind = OPTION_TEXT, .offset = AT(ssl_cert_file),
+	 .commands = EVERY, .placeholder = "FILE", .help = "certificates of the authorities to trust (PEM)"},
+	{.env = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", .file_key = "api.tls_insecure_skip_verify", .kind = OPTION_SWITCH,
+	 .offset = AT(tls_insecure), .commands = EVERY, .placeholder = "", .help = "do not check the server's certificate"},
+	{.env = "PREFECT_LOGGING_LEVEL", .file_key = "logging.level", .kind = OPTION_LEVEL, .offset = AT(log_level),
+	 .fallback = "INFO", .commands = EVERY, .placeholder = "LEVEL", .help = "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
+	{.flag = "log-format", .env = "PREFECT_JANITOR_LOG_FORMAT", .file_key = "logging.format", .kind = OPTION_CHOICE,
+	 .offset = AT(log_format), .fallback = "text", .choices = log_format_names, .commands = START, .placeholder = "FORMAT",
+	 .help = "text, or json for one object a line"},
 
 	/* AI approval */
 	{.env = "PREFECT_JANITOR_AI_ENABLED", .file_key = "ai.enabled", .kind = OPTION_AUTO, .offset = AT(ai.enabled),
@@ -206,31 +231,6 @@ const struct option settings_options[] = {
 	{.env = "PREFECT_JANITOR_AI_RETRIES", .file_key = "ai.retries", .kind = OPTION_INTEGER, .offset = AT(ai.retries),
 	 .fallback = "2", .min = 0, .max = 10, .commands = AI, .placeholder = "N",
 	 .help = "more tries for a call of the model that fails in passing"},
-
-	/* every command */
-	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = EVERY,
-	 .placeholder = "FILE", .help = "configuration file"},
-	{.env = "PREFECT_API_URL", .file_key = "api.url", .kind = OPTION_TEXT, .offset = AT(api_url),
-	 .fallback = "http://127.0.0.1:4200/api", .fixed = true, .commands = EVERY, .placeholder = "URL", .help = "the server's API"},
-	{.env = "PREFECT_API_KEY", .file_key = "api.key", .kind = OPTION_TEXT, .offset = AT(api_key), .secret = true,
-	 .commands = EVERY, .placeholder = "KEY", .help = "API key (Bearer)"},
-	{.env = "PREFECT_API_AUTH_STRING", .file_key = "api.auth_string", .kind = OPTION_TEXT, .offset = AT(auth_string),
-	 .secret = true, .commands = EVERY, .placeholder = "USER:PASSWORD", .help = "user:password (Basic)"},
-	{.env = "PREFECT_CLIENT_CUSTOM_HEADERS", .file_key = "api.custom_headers", .kind = OPTION_TEXT,
-	 .offset = AT(headers_text), .secret = true, .commands = EVERY, .placeholder = "JSON",
-	 .help = "more headers, like {\"X-Team\": \"ops\"}"},
-	{.env = "PREFECT_API_REQUEST_TIMEOUT", .file_key = "api.request_timeout", .kind = OPTION_SECONDS,
-	 .offset = AT(request_timeout_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = EVERY, .placeholder = "S",
-	 .help = "seconds for one request"},
-	{.env = "PREFECT_API_SSL_CERT_FILE", .file_key = "api.ssl_cert_file", .kind = OPTION_TEXT, .offset = AT(ssl_cert_file),
-	 .commands = EVERY, .placeholder = "FILE", .help = "certificates of the authorities to trust (PEM)"},
-	{.env = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", .file_key = "api.tls_insecure_skip_verify", .kind = OPTION_SWITCH,
-	 .offset = AT(tls_insecure), .commands = EVERY, .placeholder = "", .help = "do not check the server's certificate"},
-	{.env = "PREFECT_LOGGING_LEVEL", .file_key = "logging.level", .kind = OPTION_LEVEL, .offset = AT(log_level),
-	 .fallback = "INFO", .commands = EVERY, .placeholder = "LEVEL", .help = "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
-	{.flag = "log-format", .env = "PREFECT_JANITOR_LOG_FORMAT", .file_key = "logging.format", .kind = OPTION_CHOICE,
-	 .offset = AT(log_format), .fallback = "text", .choices = log_format_names, .commands = START, .placeholder = "FORMAT",
-	 .help = "text, or json for one object a line"},
 };
 const size_t settings_option_count = sizeof settings_options / sizeof settings_options[0];
 _Static_assert(sizeof settings_options / sizeof settings_options[0] <= SETTINGS_OPTIONS_MAX, "room for their sources");
@@ -394,6 +394,8 @@ static int check_together(const struct settings *settings, struct error *err)
 
 	if (schedules > 1)
 		return error_set(err, ERR_USAGE, "--cron, --interval and --rrule: only one of them at a time");
+	if (settings->what_if != NULL && settings->retention != NULL)
+		return error_set(err, ERR_USAGE, "--what-if and --retention-period: only one of them at a time, both say how long is kept");
 	if (settings->api_key != NULL && settings->auth_string != NULL)
 		return error_set(err, ERR_USAGE, "PREFECT_API_KEY and PREFECT_API_AUTH_STRING: only one of them at a time");
 	int rc = check_name("--pool", settings->pool, err);

@@ -1,9 +1,10 @@
 """The command line: help, wrong usage, and where settings come from. No server is needed."""
 
 import socket
+import subprocess
 
 import pytest
-from harness import run_cli, unique
+from harness import PROGRAM, PROJECT, run_cli, unique
 
 
 @pytest.fixture
@@ -37,6 +38,20 @@ def test_help(dead_url, arguments, text):
     assert text in done.stdout
 
 
+@pytest.mark.parametrize("arguments", ["help", "version", "start --help", "preview --help", "completion bash"])
+def test_output_that_cannot_be_written(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, *arguments.split()], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "the output cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("arguments, code", [(["--help"], 0), (["-h"], 0), (["--frob"], 2), (["now"], 2)], ids=str)
+def test_the_demo_starts_for_nobody_who_asks_for_help(arguments, code):
+    done = subprocess.run([PROJECT / "scripts/demo", *arguments], capture_output=True, text=True, timeout=20)
+    assert done.returncode == code
+    assert "APPROVAL=ai" in (done.stdout if code == 0 else done.stderr) and "==" not in done.stdout
+
+
 @pytest.mark.parametrize("command", ["start", "deploy", "preview", "pending", "show", "approve", "reject", "run"])
 def test_help_is_a_screen(dead_url, command):
     assert 10 < len(run_cli(dead_url, command, "--help").stdout.splitlines()) <= 80
@@ -45,6 +60,7 @@ def test_help_is_a_screen(dead_url, command):
 @pytest.mark.parametrize("arguments, text", [
     ([], "command"),
     (["clean"], "no command 'clean'"),
+    (["help", "frob"], "no command 'frob'"),
     (["start"], "--pool"),
     (["deploy"], "--pool"),
     (["start", "--pool"], "--pool"),

@@ -62,6 +62,10 @@ static void is_plain_in_a_file(void)
 	struct style style = style_of(fd);
 
 	CHECK("file", !style.terminal && !style.colours && style.width == 0);
+	(void)setenv("COLUMNS", "60", 1);
+	style = style_of(fd);
+	CHECK("a width that is told holds there too", !style.terminal && style.width == 60);
+	(void)unsetenv("COLUMNS");
 	(void)close(fd);
 }
 

@@ -296,6 +296,9 @@ static void writes_help(void)
 	CHECK_HAS("start", text_str(&text), "[10] (PREFECT_WORKER_PREFETCH_SECONDS)");
 	CHECK_HAS("start", text_str(&text), "PREFECT_API_KEY");
 	CHECK_LACKS("start", text_str(&text), "--cron");
+	const char *address = strstr(text_str(&text), "\n  PREFECT_API_URL");
+	const char *model = strstr(text_str(&text), "\n  PREFECT_JANITOR_AI_MODEL");
+	CHECK("what everybody needs comes first", address != NULL && model != NULL && address < model);
 	CHECK_LACKS("start", text_str(&text), "--api-key");
 }
 
