@@ -149,6 +149,13 @@ static int find_channel(struct prefect *prefect, const char *place, struct chann
 	return 0;
 }
 
+int alerts_check(struct prefect *prefect, const struct settings *settings, struct error *err)
+{
+	struct channel channel;
+
+	return settings->no_notify || settings->notify_block == NULL ? 0 : find_channel(prefect, settings->notify_block, &channel, err);
+}
+
 static int make_channel(struct prefect *prefect, const struct settings *settings, const char *block_name,
                         struct channel *ret_channel, struct error *err)
 {

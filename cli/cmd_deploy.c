@@ -5,20 +5,20 @@
 
 #include "cli/alerts.h"
 #include "cli/commands.h"
-#include "cli/parameters.h"
-#include "client/base/duration.h"
+#include "cli/deploy_body.h"
+#include "cli/deploy_changes.h"
 #include "client/base/log.h"
 #include "client/base/text.h"
 #include "client/prefect/deployment.h"
 #include "flows/database_cleanup/database_cleanup.h"
-#include "flows/database_cleanup/policy.h"
 #include "worker/pool.h"
 
 #define INTRO                                                                                           \
 	"Creates or updates, on the server: the work pool (type janitor), the flow database-cleanup, and\n" \
-	"its deployment with parameters, schedule and concurrency limit. A second call updates them.\n"    \
+	"its deployment with parameters, schedule and concurrency limit. A second call changes\n" \
+	"what it names and keeps the rest; what it changes is printed, old -> new.\n" \
 	"\n"                                                                                               \
-	"Usage: prefect-janitor deploy --pool NAME [--cron EXPR | --interval DURATION | --rrule RULE]\n" \
+	"Usage: prefect-janitor deploy --pool NAME [--cron EXPR | --interval DURATION | --rrule RULE | --no-schedule]\n" \
 	"                              [--timezone TZ] [--param KEY=JSON]... [OPTIONS]\n"
 
 #define OUTRO                                                                                           \
@@ -36,115 +36,74 @@
 	"Alerts are automations of Prefect's own: an approval is waited for, a cleanup failed, none succeeded for\n" \
 	"days. Without a --notify option they stay as they are.\n"
 
-/* Schedules are counted from here, so that a second deploy does not move an interval. */
-#define INTERVAL_ANCHOR "2020-01-01T00:00:00Z"
-
-/* Defaults and --param together, checked as the worker will check them. */
-static int make_parameters(const struct settings *settings, json_t **ret_parameters, struct error *err)
+/* The deployment as it is now; NULL where there is none. */
+static int find_existing(struct prefect *prefect, const char *name, json_t **ret_existing, struct error *err)
 {
-	AUTO_JSON *parameters = database_cleanup_defaults();
-	struct policy policy;
-	bool changed;
+	AUTO_JSON *found = NULL;
 
-	if (parameters == NULL)
-		return error_nomem(err);
-	int rc = parameters_apply(settings, parameters, &changed, err);
-	if (rc != 0)
-		return rc;
-	rc = policy_read(parameters, &policy, err);
-	if (rc != 0)
-		return error_prefix(err, rc, "--param");
-	policy_release(&policy);
-	*ret_parameters = json_incref(parameters);
-	return 0;
-}
-
-/* "PT12H" or "43200": whole seconds, at least one. */
-static int interval_seconds(const char *text, double *ret_seconds, struct error *err)
-{
-	int64_t us = 0;
-	char *end;
-	double seconds = strtod(text, &end);
-	bool number = end != text && *end == '\0';
-	int rc = number ? duration_from_seconds(seconds, &us, err) : duration_parse(text, &us, err);
-
-	if (rc != 0)
-		return error_prefix(err, ERR_USAGE, "--interval");
-	if (us < US_PER_SEC)
-		return error_set(err, ERR_USAGE, "--interval: '%.40s' is less than a second", text);
-	*ret_seconds = (double)us / (double)US_PER_SEC;
-	return 0;
-}
-
-/* The deployment's schedules: an array of none or one. */
-static int make_schedules(const struct settings *settings, json_t **ret_schedules, struct error *err)
-{
-	json_t *schedule = NULL;
-
-	if (settings->no_schedule) {
-		*ret_schedules = json_array();
-		return *ret_schedules != NULL ? 0 : error_nomem(err);
-	}
-	if (settings->cron != NULL)
-		schedule = json_pack("{s:s, s:s}", "cron", settings->cron, "timezone", settings->timezone);
-	else if (settings->rrule != NULL)
-		schedule = json_pack("{s:s, s:s}", "rrule", settings->rrule, "timezone", settings->timezone);
-	else if (settings->interval != NULL) {
-		double seconds = 0;
-		int rc = interval_seconds(settings->interval, &seconds, err);
-		if (rc != 0)
-			return rc;
-		schedule = json_pack("{s:f, s:s, s:s}", "interval", seconds, "anchor_date", INTERVAL_ANCHOR, "timezone",
-		                     settings->timezone);
-	} else {
-		*ret_schedules = json_array();
-		return *ret_schedules != NULL ? 0 : error_nomem(err);
-	}
-	*ret_schedules = json_pack("[{s:o, s:b}]", "schedule", schedule, "active", !settings->paused);
-	return *ret_schedules != NULL ? 0 : error_set(err, ERR_USAGE, "the schedule is not UTF-8");
-}
-
-static json_t *make_tags(const struct settings *settings)
-{
-	json_t *tags = json_pack("[s,s]", "database-maintenance", "cleanup");
-
-	if (json_array_extend(tags, settings->tags) != 0) {
-		json_decref(tags);
-		return NULL;
-	}
-	return tags;
-}
-
-/* A DeploymentCreate without the ids that are only known on the server. */
-static int make_body(const struct settings *settings, json_t **ret_body, struct error *err)
-{
-	AUTO_JSON *parameters = NULL;
-	AUTO_JSON *schedules = NULL;
-	AUTO_FREE char *description = database_cleanup_description();
-
-	int rc = make_parameters(settings, &parameters, err);
+	int rc = deployment_filter(prefect, json_pack("{s:{s:{s:[s]}}, s:{s:{s:[s]}}}", "flows", "name", "any_", DATABASE_CLEANUP_FLOW,
+	                                              "deployments", "name", "any_", name), &found, err);
 	if (rc == 0)
-		rc = make_schedules(settings, &schedules, err);
-	if (rc != 0)
-		return rc;
-
-	json_t *limit = settings->concurrency_limit > 0 ? json_integer(settings->concurrency_limit) : json_null();
-	json_t *collision =
-		settings->concurrency_limit > 0 ? json_pack("{s:s}", "collision_strategy", "ENQUEUE") : json_null();
-	*ret_body = json_pack("{s:s, s:s, s:O, s:o, s:b, s:O, s:s, s:o, s:s, s:o, s:o, s:b}", "name", settings->deployment_name,
-	                      "description", description, "parameters", parameters, "parameter_openapi_schema",
-	                      database_cleanup_schema(), "enforce_parameter_schema", 1, "schedules", schedules,
-	                      "work_pool_name", settings->pool, "tags", make_tags(settings), "entrypoint",
-	                      "prefect-janitor:database-cleanup", "concurrency_limit", limit, "concurrency_options", collision,
-	                      "paused", settings->paused);
-	return *ret_body != NULL ? 0 : error_set(err, ERR_USAGE, "a name, tag or schedule is not UTF-8");
+		*ret_existing = json_incref(json_array_get(found, 0));
+	return rc;
 }
 
-static int deploy(const struct settings *settings, struct prefect *prefect, json_t *body, struct error *err)
+/* The server tells of each kind of schedule why the given one is not it: too much to read. */
+static int explain_refusal(const struct settings *settings, int rc, struct error *err)
+{
+	const char *flag = settings->cron != NULL ? "--cron" : settings->rrule != NULL ? "--rrule" : "--interval";
+	const char *value = settings->cron != NULL ? settings->cron : settings->rrule != NULL ? settings->rrule : settings->interval;
+
+	if (rc == ERR_INVALID && strstr(err->text, "Invalid timezone") != NULL)
+		return error_set(err, ERR_USAGE, "--timezone: the server does not know '%.80s' (HTTP 422); a name like Europe/Berlin is right; "
+		                 "nothing was changed", settings->timezone);
+	if (rc == ERR_INVALID && value != NULL && (strstr(err->text, "Invalid cron") != NULL || strstr(err->text, "Invalid RRule") != NULL))
+		return error_set(err, ERR_USAGE, "%s: the server does not read '%.200s' as a schedule (HTTP 422); nothing was changed", flag,
+		                 value);
+	return rc;
+}
+
+/* Whatever may be refused is asked before anything is made. */
+static int prepare(const struct settings *settings, struct prefect *prefect, json_t **ret_existing, json_t **ret_body,
+                   struct error *err)
+{
+	int rc = alerts_check(prefect, settings, err);
+	if (rc == 0)
+		rc = find_existing(prefect, settings->deployment_name, ret_existing, err);
+	if (rc == 0)
+		rc = deploy_body(settings, *ret_existing, ret_body, err);
+	return rc != 0 ? rc : explain_refusal(settings, deployment_check(prefect, *ret_body, err), err);
+}
+
+/* Runs stay in the pool for which they were made. The move is done, so that what cannot be counted is no error. */
+static void warn_of_left_runs(struct prefect *prefect, const json_t *existing, const char *pool)
+{
+	const char *old = json_string_value(json_object_get(existing, "work_pool_name"));
+	int64_t count = 0;
+	char name[200];
+
+	if (old == NULL || strcmp(old, pool) == 0)
+		return;
+	AUTO_JSON *runs = json_pack("{s:{s:[O]}, s:{s:{s:[s,s,s]}}}", "deployment_id", "any_", json_object_get(existing, "id"), "state",
+	                            "type", "any_", "SCHEDULED", "PENDING", "PAUSED");
+	AUTO_JSON *pools = json_pack("{s:{s:[s]}}", "name", "any_", old);
+	text_clean(name, sizeof name, old, strlen(old));
+	int rc = runs == NULL || pools == NULL
+	                 ? ERR_NOMEM
+	                 : flow_run_count(prefect, &(struct flow_run_query){.flow_runs = runs, .work_pools = pools}, &count, NULL);
+	if (rc != 0)
+		log_warning("whether flow runs of this deployment wait in work pool '%s' cannot be told: look there", name);
+	else if (count > 0)
+		log_warning("flow runs of this deployment that wait in work pool '%s': %" PRId64 "; only a worker of that pool takes "
+		            "them: keep one until they are done, or cancel them and start new ones", name, count);
+}
+
+/* Pool, flow and deployment. */
+static int place(const struct settings *settings, struct prefect *prefect, json_t *body, struct deployment *ret_deployment,
+                 struct error *err)
 {
 	struct work_pool pool;
 	struct flow flow;
-	struct deployment deployment;
 	bool created;
 
 	int rc = pool_ensure(prefect, settings->pool, &pool, &created, err);
@@ -159,19 +118,28 @@ static int deploy(const struct settings *settings, struct prefect *prefect, json
 	printf("flow        %s\n", flow.name);
 	(void)json_object_set_new(body, "flow_id", json_string(flow.id));
 	flow_release(&flow);
+	return deployment_upsert(prefect, json_incref(body), ret_deployment, err);
+}
 
-	rc = deployment_upsert(prefect, json_incref(body), &deployment, err);
+static int deploy(const struct settings *settings, struct prefect *prefect, struct error *err)
+{
+	struct deployment deployment;
+	AUTO_JSON *existing = NULL;
+	AUTO_JSON *body = NULL;
+
+	int rc = prepare(settings, prefect, &existing, &body, err);
+	if (rc == 0)
+		rc = place(settings, prefect, body, &deployment, err);
 	if (rc != 0)
 		return rc;
 	char path[64 + UUID_SIZE];
 	(void)snprintf(path, sizeof path, "/deployments/deployment/%s", deployment.id);
 	AUTO_FREE char *page = prefect_ui_url(settings->api_url, path);
-	printf("deployment  %s\n", deployment.name);
-	printf("schedule    %s\n", settings->cron != NULL       ? settings->cron
-	                           : settings->interval != NULL ? settings->interval
-	                           : settings->rrule != NULL    ? settings->rrule
-	                                                        : "none: start it with Quick run, or deploy with --cron");
+	printf("deployment  %s (%s)\n", deployment.name, existing == NULL ? "created" : "was there");
+	deploy_changes_print(existing, body, stdout);
 	printf("page        %s\n", page != NULL ? page : "");
+	(void)fflush(stdout);
+	warn_of_left_runs(prefect, existing, settings->pool);
 	rc = alerts_deploy(prefect, settings, &deployment, stdout, err);
 	deployment_release(&deployment);
 	if (rc != 0)
@@ -185,7 +153,6 @@ int command_deploy(int argc, char **argv)
 	struct settings settings;
 	struct server_clock clock = {0};
 	struct error err = {0};
-	AUTO_JSON *body = NULL;
 	bool help;
 
 	if (settings_load(COMMAND_DEPLOY, argc - 2, argv + 2, &settings, &help, &err) != 0)
@@ -198,12 +165,12 @@ int command_deploy(int argc, char **argv)
 
 	struct http_settings http = settings_http(&settings, NULL);
 	struct prefect *prefect = NULL;
-	int rc = make_body(&settings, &body, &err);
+	int rc = deploy_body_check(&settings, &err);
 	if (rc == 0)
 		rc = http_init(&err);
 	if (rc == 0) {
 		prefect = prefect_new(&http, &clock);
-		rc = prefect != NULL ? deploy(&settings, prefect, body, &err) : error_nomem(&err);
+		rc = prefect != NULL ? deploy(&settings, prefect, &err) : error_nomem(&err);
 		prefect_free(prefect);
 		http_cleanup();
 	}

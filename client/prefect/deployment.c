@@ -1,5 +1,6 @@
 #include "client/prefect/deployment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct json_field flow_fields[] = {
@@ -106,4 +107,24 @@ int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *
 
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/deployments/");
 	return rc != 0 ? rc : json_decode(answer, DEPLOYMENT_FIELDS, ret_deployment, sizeof *ret_deployment, err);
+}
+
+int deployment_check(struct prefect *prefect, json_t *body, struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+	json_t *trial = json_copy(body);
+	char uuid[UUID_SIZE];
+	char pool[32 + UUID_SIZE];
+
+	uuid_make(uuid);
+	(void)snprintf(pool, sizeof pool, "none-%s", uuid);
+	if (trial == NULL || json_object_set_new(trial, "work_pool_name", json_string(pool)) != 0 ||
+	    json_object_set_new(trial, "flow_id", json_string(uuid)) != 0) {
+		json_decref(trial);
+		return error_nomem(err);
+	}
+	int rc = prefect_post(prefect, trial, PREFECT_REPEATABLE, &answer, err, "/deployments/");
+	if (rc == ERR_NOT_FOUND)
+		return 0;
+	return rc != 0 ? rc : error_set(err, ERR_DECODE, "POST /deployments/: the server knows a work pool '%s' that was never made", pool);
 }

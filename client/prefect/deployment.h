@@ -45,6 +45,10 @@ int deployment_filter(struct prefect *prefect, json_t *body, json_t **ret_deploy
 int deployment_run(struct prefect *prefect, const char *id, json_t *body, struct flow_run *ret_run,
                    struct error *err) MUST_CHECK;
 
+/* Would the server take @body (DeploymentCreate, borrowed; of any flow)? Changes nothing: it is sent for a work pool that does not
+ * exist, which the server looks for after it has checked the body and before it does anything. ERR_INVALID where it is refused. */
+int deployment_check(struct prefect *prefect, json_t *body, struct error *err) MUST_CHECK;
+
 /* POST /deployments/: creates the deployment or, by flow and name, updates it; its schedules are replaced.
  * @body (DeploymentCreate) is taken. @ret_created may be NULL. */
 int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *ret_deployment,

@@ -223,9 +223,10 @@ def test_a_block_of_prefects_own(api, db, cli, receiver, make_block, kind):
     ("ops", ["'ops'", "TYPE/NAME"]),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_no_such_block(api, cli, place, words):
-    name = unique("cleanup")
-    done = cli("deploy", "--pool", unique("pool"), "--name", name, "--notify-block", place)
+    pool, name = unique("pool"), unique("cleanup")
+    done = cli("deploy", "--pool", pool, "--name", name, "--notify-block", place)
     assert done.returncode == 2 and all(word in done.stderr for word in words), done.stderr
+    assert api.request("GET", f"/work_pools/{pool}").status_code == 404
     assert automations(api, name) == {}
 
 

@@ -69,6 +69,7 @@ def test_prints_the_page_in_the_ui(api, deploy):
     (["--interval", "PT12H"], {"interval": 12 * 3600}),
     (["--interval", "P1DT30M"], {"interval": 86400 + 1800}),
     (["--interval", "5400"], {"interval": 5400}),
+    (["--interval", "P1D"], {"interval": 86400}),
     (["--rrule", "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3"], {"rrule": "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3"}),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 @pytest.mark.parametrize("paused", [False, True], ids=["active", "paused"])
@@ -80,7 +81,9 @@ def test_schedules(deploy, arguments, expected, paused):
     assert {key: schedule[key] for key in expected} == expected or schedule["rrule"].endswith("\n" + expected["rrule"])
     assert deployment["schedules"][0]["active"] is not paused
     assert deployment["paused"] is paused
-    assert arguments[1] in output
+    told = {"PT12H": "every 12 hours", "P1DT30M": "every 1470 minutes", "5400": "every 90 minutes", "P1D": "every 1 day"}
+    words = told.get(arguments[1], arguments[1])
+    assert f"schedule    {words} ({TIMEZONE}){', switched off' * paused}\n" in output
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -98,18 +101,21 @@ def test_parameters_are_merged(deploy, arguments, expected):
 
 @pytest.mark.parametrize("limit", [0, 3])
 def test_concurrency_limit(deploy, limit):
-    for _ in ("from the start", "in place of the default"):
-        deployment, _ = deploy("--concurrency-limit", limit)
-        assert (deployment["global_concurrency_limit"] or {}).get("limit", 0) == limit
-        assert (deployment["concurrency_options"] or {}).get("collision_strategy") == ("ENQUEUE" if limit else None)
-        deploy()
+    named = ["--concurrency-limit", limit]
+    for arguments in (named, [], ["--concurrency-limit", 2], named):
+        deployment, output = deploy(*arguments)
+        expected = 2 if 2 in arguments else limit
+        assert (deployment["global_concurrency_limit"] or {}).get("limit", 0) == expected
+        assert (deployment["concurrency_options"] or {}).get("collision_strategy") == ("ENQUEUE" if expected else None)
+    assert f"concurrency limit  {'2 -> 3' if limit else 'removed (was 2)'}\n" in output
 
 
 SECOND = {
     "cron": (["--cron", "30 4 * * *"], {"04:30"}),
     "interval": (["--interval", "P1D"], {"00:00"}),
     "paused": (["--cron", "30 4 * * *", "--paused"], set()),
-    "none": ([], set()),
+    "kept": ([], {"02:00"}),
+    "none": (["--no-schedule"], set()),
 }
 
 
@@ -143,13 +149,13 @@ def twice(api, db, cli):
 @pytest.mark.versions
 @pytest.mark.parametrize("kind", SECOND)
 def test_twice(twice, kind):
-    """The second call wins, and nothing of the first one's schedule is left."""
+    """What the second call names is changed, and nothing is left of a schedule that it replaces or removes."""
     first, second, scheduled_at_once = twice[kind]
-    assert "02:00" not in scheduled_at_once
+    assert kind == "kept" or "02:00" not in scheduled_at_once
     assert second["id"] == first["id"]
     assert set(second["tags"]) == {"database-maintenance", "cleanup", "second"}
     config = second["parameters"]["config"]
-    assert (config["dry_run"], config["batch_size"]) == (True, 100)
+    assert (config["dry_run"], config["batch_size"]) == (True, 50)
     assert len(schedules(second)) == (0 if kind == "none" else 1)
     assert second["paused"] is (kind == "paused")
 
@@ -161,6 +167,95 @@ def test_again_changes_nothing(deploy):
     ignored = {"updated", "last_polled", "status", "schedules"}
     assert {k: v for k, v in first.items() if k not in ignored} == {k: v for k, v in second.items() if k not in ignored}
     assert schedules(first) == schedules(second)
+
+
+def test_what_is_not_named_stays(api, deploy):
+    """Also what somebody set in the UI."""
+    named = ["--cron", "0 2 * * *", "--timezone", TIMEZONE, "--param", 'retention_period="P60D"', "-t", "prod",
+             "--concurrency-limit", 3, "--paused"]
+    first, _ = deploy(*named)
+    api.patch(f"/deployments/{first['id']}", {"job_variables": {"batch_pause_ms": 7}})
+    queue = api.post(f"/work_pools/{first['work_pool_name']}/queues", {"name": "ours"})
+    api.patch(f"/deployments/{first['id']}", {"work_queue_name": queue["name"]})
+    second, output = deploy("--param", "batch_size=50")
+    assert second["id"] == first["id"]
+    assert schedules(second) == schedules(first) and second["schedules"][0]["active"] is False
+    assert second["parameters"]["config"] == first["parameters"]["config"] | {"batch_size": 50}
+    for key in ("paused", "concurrency_options"):
+        assert second[key] == first[key]
+    assert second["global_concurrency_limit"]["limit"] == 3
+    assert set(second["tags"]) == set(first["tags"])
+    assert second["job_variables"] == {"batch_pause_ms": 7} and second["work_queue_name"] == "ours"
+    assert re.findall(r"\S+  .* -> .*|removed.*|added.*", output) == ["batch_size  100 -> 50"]
+
+
+@pytest.mark.parametrize("arguments, lines", [
+    (["--no-schedule"], ["schedule    removed (was 0 2 * * * (Europe/Berlin))"]),
+    (["--cron", "0 3 * * *"], ["schedule    0 2 * * * (Europe/Berlin) -> 0 3 * * * (Europe/Berlin)"]),
+    (["--timezone", "UTC"], ["schedule    0 2 * * * (Europe/Berlin) -> 0 2 * * * (UTC)"]),
+    (["--paused"], ["schedule    0 2 * * * (Europe/Berlin) -> 0 2 * * * (Europe/Berlin), switched off", "paused      no -> yes"]),
+    (["--param", 'retention_period="P30D"'], ["retention_period  P60D -> P30D"]),
+    (["-t", "nightly"], ["tags        removed: prod", "tags        added: nightly"]),
+], ids=lambda value: " ".join(value))
+def test_what_is_changed_is_told(deploy, arguments, lines):
+    first, _ = deploy("--cron", "0 2 * * *", "--timezone", TIMEZONE, "--param", 'retention_period="P60D"', "-t", "prod")
+    second, output = deploy(*arguments)
+    changes = [line for line in output.splitlines() if " -> " in line or "removed" in line or "added" in line]
+    assert changes == lines
+    config, tags, times = second["parameters"]["config"], set(second["tags"]), schedules(second)
+    assert (config["retention_period"] == "P60D") is ("--param" not in arguments)
+    assert ("prod" in tags) is ("-t" not in arguments)
+    assert (times == schedules(first)) is (arguments[0] not in ("--no-schedule", "--cron", "--timezone"))
+    assert [second["paused"], *[not entry["active"] for entry in second["schedules"]]] == (
+        [False] if arguments == ["--no-schedule"] else [arguments == ["--paused"]] * 2)
+
+
+def test_what_the_worker_would_refuse_does_not_stay(api, deploy):
+    first, _ = deploy("--param", "batch_size=50")
+    api.patch(f"/deployments/{first['id']}", {"enforce_parameter_schema": False, "parameters": {"config": {
+        "batch_size": 50, "retention_period": "soon", "days": 5}}})
+    second, output = deploy()
+    assert second["parameters"]["config"] == first["parameters"]["config"] and second["enforce_parameter_schema"] is True
+    assert "retention_period  soon -> P30D\n" in output and "days        removed (was 5)\n" in output
+
+
+@pytest.mark.versions
+def test_a_move_to_another_pool(api, db, cli):
+    old, new, name = unique("pool"), unique("pool"), unique("cleanup")
+    assert cli("deploy", "--pool", old, "--name", name).returncode == 0
+    run_id = api.trigger(api.deployment(name)["id"])
+    done = cli("deploy", "--pool", new, "--name", name)
+    assert done.returncode == 0, done.stderr
+    assert api.deployment(name)["work_pool_name"] == new
+    assert f"moved       from work pool '{old}' to '{new}'\n" in done.stdout
+    assert f"wait in work pool '{old}': 1; only a worker of that pool takes them" in done.stderr
+    assert api.run(run_id)["work_pool_name"] == old and api.run(run_id)["state"]["type"] == "SCHEDULED"
+    assert cli("deploy", "--pool", new, "--name", name).stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["--cron", "61 * * * *"], ["--cron", "0 2 * * *", "--timezone", "Mars/Olympus"],
+                                       ["--notify-block", "webhook/none-such"], ["--param", 'states_to_clean=["Running"]']], ids=" ".join)
+def test_what_is_refused_changes_nothing(api, cli, deploy, arguments):
+    first, _ = deploy("--cron", "0 2 * * *")
+    pool = unique("pool")
+    done = cli("deploy", "--pool", pool, "--name", first["name"], "-t", "more", *arguments)
+    assert done.returncode == 2, done
+    assert api.request("GET", f"/work_pools/{pool}").status_code == 404
+    assert api.deployment(first["name"]) == first
+
+
+def test_a_time_zone_without_a_schedule(api, cli):
+    pool = unique("pool")
+    done = cli("deploy", "--pool", pool, "--name", unique("cleanup"), "--timezone", TIMEZONE)
+    assert done.returncode == 2 and "--timezone: there is no schedule" in done.stderr, done
+    assert api.request("GET", f"/work_pools/{pool}").status_code == 404
+
+
+def test_alerts_and_none(api, cli):
+    pool = unique("pool")
+    done = cli("deploy", "--pool", pool, "--no-notify", "--notify-block", "webhook/ops")
+    assert done.returncode == 2 and "--no-notify removes the alerts" in done.stderr, done
+    assert api.request("GET", f"/work_pools/{pool}").status_code == 404
 
 
 def test_a_pool_edited_in_the_ui_stays(api, deploy):
@@ -181,9 +276,10 @@ def test_a_pool_edited_in_the_ui_stays(api, deploy):
     (["--cron", "0 2 * * *", "--timezone", "Mars/Olympus"], "timezone"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_a_schedule_that_the_server_refuses(api, cli, arguments, words):
-    name = unique("cleanup")
-    done = cli("deploy", "--pool", unique("pool"), "--name", name, *arguments)
+    pool, name = unique("pool"), unique("cleanup")
+    done = cli("deploy", "--pool", pool, "--name", name, *arguments)
     assert done.returncode == 2, done
+    assert "Field required" not in done.stderr and api.request("GET", f"/work_pools/{pool}").status_code == 404
     assert "HTTP 422" in done.stderr and words in done.stderr.lower()
     assert api.request("GET", f"/deployments/name/database-cleanup/{name}").status_code == 404
 

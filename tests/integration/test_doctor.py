@@ -177,7 +177,7 @@ def test_schedules(doctor, idle, api):
     doctor(idle).assert_only("warn", "schedule", "there is none")
     idle.deploy("--cron", "0 2 * * *", "--paused")
     assert doctor(idle).checks["schedule"]["status"] == "warn"
-    idle.deploy("--interval", "PT12H")
+    idle.deploy("--interval", "PT12H", "--paused=false")
     assert "every 43200 s" in doctor(idle).checks["schedule"]["text"]
     late = from_now(minutes=-30)
     idle.trigger(more={"scheduled_time": str(late)})
