@@ -170,6 +170,10 @@ enum flow_outcome flow_queue(struct flow_ctx *ctx);
  * that the body must return flow_halt(). */
 bool flow_may_go_on(struct flow_ctx *ctx);
 
+/* The same, as far as one quick question tells: for the middle of a long call. Waits nothing out; where the server does not
+ * answer within two seconds, or another worker may have the run, it says yes, and flow_may_go_on() has to find out. */
+bool flow_glance(struct flow_ctx *ctx);
+
 /* Milliseconds since flow_may_go_on() last said yes. */
 int64_t flow_checked_ago_ms(const struct flow_ctx *ctx);
 
@@ -183,7 +187,7 @@ bool flow_retry(struct flow_ctx *ctx, const struct error *err);
 /* The trouble that flow_retry() waited for is over: the next one starts with short waits again. */
 void flow_recovered(struct flow_ctx *ctx);
 
-/* Has flow_may_go_on(), flow_wait() or flow_retry() told the body to stop? */
+/* Has flow_may_go_on(), flow_glance(), flow_wait() or flow_retry() told the body to stop? */
 bool flow_halted(const struct flow_ctx *ctx);
 /* Because the run is being cancelled? Then flow_halt() ends it. */
 bool flow_cancelling(const struct flow_ctx *ctx);

@@ -11,6 +11,7 @@
 #include "worker/worker.h"
 
 #define LOG_LINE_SIZE 2048
+#define GLANCE_MS 2000
 
 /* Why the body must not go on. */
 enum halt {
@@ -380,6 +381,25 @@ bool flow_may_go_on(struct flow_ctx *ctx)
 		return false;
 	flow_recovered(ctx);
 	return true;
+}
+
+bool flow_glance(struct flow_ctx *ctx)
+{
+	struct owner self = worker_owner(ctx->worker);
+	struct flow_run now;
+	struct error err;
+
+	if (flow_halted(ctx) || stop_asked(&ctx->worker->stop))
+		return halt(ctx, HALT_STOPPING);
+	if (flow_run_glance(ctx->prefect, ctx->run.id, GLANCE_MS, &now, &err) != 0)
+		return true;
+	enum state_type type = (enum state_type)now.state_type;
+	if (type != STATE_RUNNING && (ownership_is(&now, &self) || !state_type_is_live(type))) {
+		(void)halt(ctx, HALT_STATE);
+		ctx->halt_state = type;
+	}
+	flow_run_release(&now);
+	return !flow_halted(ctx);
 }
 
 bool flow_retry(struct flow_ctx *ctx, const struct error *err)

@@ -34,6 +34,8 @@ struct http {
 	struct http_effort effort;  /* of the latest call */
 	const struct http_request *request; /* under way */
 	bool enough;                /* its on_body wants no more of it */
+	bool unwanted;              /* its go_on said no */
+	int64_t asked_ms;           /* when it was asked last; at first, when the call began */
 };
 
 int http_init(struct error *err)
@@ -73,13 +75,25 @@ static bool grace_is_over(const struct http *http)
 	return stop_asked_ago_ms(http->settings->stop) > http->settings->stop_grace_ms;
 }
 
+static bool is_wanted(struct http *http)
+{
+	const struct http_request *request = http->request;
+	int64_t every_ms = request->go_on_every_ms > 0 ? request->go_on_every_ms : HTTP_GO_ON_EVERY_MS;
+
+	if (request->go_on == NULL || clock_mono_ms() - http->asked_ms < every_ms)
+		return true;
+	http->unwanted = !request->go_on(request->go_on_arg);
+	http->asked_ms = clock_mono_ms();
+	return !http->unwanted;
+}
+
 /* libcurl calls this about once a second: a transfer that hangs must not hold up the end of the process. */
 static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
 	struct http *http = arg;
 
 	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
-	return grace_is_over(http);
+	return grace_is_over(http) || !is_wanted(http);
 }
 
 /* libcurl sends a request again by itself when a kept connection ends without an answer, and does not say so. But the
@@ -449,6 +463,8 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		bool lost = rc != CURLE_OK || answer->status >= 500;
 		if (retry == HTTP_RETRY_REPEATABLE && lost)
 			*ret_ambiguous = true;
+		if (rc == CURLE_ABORTED_BY_CALLBACK && http->unwanted)
+			return error_set(err, ERR_STOPPED, "the answer is not wanted any more");
 		if (rc == CURLE_ABORTED_BY_CALLBACK && grace_is_over(http))
 			return error_set(err, ERR_STOPPED, "shutting down");
 
@@ -471,6 +487,8 @@ static int try_often(struct http *http, const struct http_request *request, stru
 static int prepare(struct http *http, const struct http_request *request, const char *body, struct error *err)
 {
 	http->request = request;
+	http->unwanted = false;
+	http->asked_ms = clock_mono_ms();
 	http->url.len = 0;
 	text_addf(&http->url, "%s%s", http->settings->url, request->path);
 	if (http->url.failed)

@@ -64,6 +64,11 @@ struct http_settings {
  * has come so far. */
 typedef bool http_sink(void *arg, const char *data, size_t len);
 
+/* Is the answer still wanted? Asked on the way by the thread that waits for it, also while nothing comes: it must be quick, and
+ * may make calls with other sessions alone. False ends the call with ERR_STOPPED. */
+typedef bool http_go_on(void *arg);
+#define HTTP_GO_ON_EVERY_MS 5000
+
 struct http_request {
 	const char *method;
 	const char *path;        /* appended to the settings' url; starts with a slash, or is empty */
@@ -75,6 +80,9 @@ struct http_request {
 	void *on_body_arg;       /* borrowed */
 	int64_t limit_ms;        /* all tries, with the last answer; 0: no more than the above */
 	int tries_max;           /* 0: as many as the budget allows */
+	http_go_on *go_on;       /* NULL: not asked */
+	void *go_on_arg;         /* borrowed */
+	int64_t go_on_every_ms;  /* at most so often; 0: HTTP_GO_ON_EVERY_MS */
 };
 
 struct http_answer {

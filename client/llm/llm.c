@@ -407,7 +407,8 @@ static int post(struct llm *llm, struct llm_conversation *conversation, struct h
 	const struct llm_settings *s = llm->settings;
 	int64_t left = s->deadline_ms > 0 ? s->deadline_ms - clock_mono_ms() : 0;
 	struct http_request request = {.method = "POST", .path = llm->dialect->path, .body = conversation->request,
-	                               .repeatable = true, .tries_max = s->retries > 0 ? s->retries + 1 : 1, .limit_ms = left};
+	                               .repeatable = true, .tries_max = s->retries > 0 ? s->retries + 1 : 1, .limit_ms = left,
+	                               .go_on = s->go_on, .go_on_arg = s->go_on_arg, .go_on_every_ms = s->go_on_every_ms};
 
 	if (s->deadline_ms > 0 && left <= 0)
 		return error_set(err, ERR_TRANSPORT, "no time is left for a call of the model");

@@ -41,6 +41,9 @@ struct llm_settings {
 	int64_t max_tokens;      /* of one answer: Anthropic demands it, the other dialect does not send it; 0: 4096 */
 	int64_t deadline_ms;     /* a moment of clock_mono_ms() after which no request is under way; 0: none */
 	struct stop *stop;       /* as in http_settings */
+	bool (*go_on)(void *arg); /* is the answer still wanted? As http_go_on; NULL: not asked */
+	void *go_on_arg;
+	int64_t go_on_every_ms;  /* 0: HTTP_GO_ON_EVERY_MS */
 };
 
 struct llm_tool {

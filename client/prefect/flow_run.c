@@ -73,6 +73,15 @@ int flow_run_read(struct prefect *prefect, const char *id, struct flow_run *ret_
 	return rc != 0 ? rc : flow_run_decode(answer, ret_run, err);
 }
 
+int flow_run_glance(struct prefect *prefect, const char *id, int64_t ms, struct flow_run *ret_run, struct error *err)
+{
+	AUTO_JSON *answer = NULL;
+
+	int rc = prefect_call(prefect, (struct prefect_request){.method = "GET", .repeat = PREFECT_REPEATABLE, .once_ms = ms}, &answer,
+	                      err, "/flow_runs/%s", id);
+	return rc != 0 ? rc : flow_run_decode(answer, ret_run, err);
+}
+
 /* The filters of a query as the body of a request; NULL without memory. */
 static json_t *query_body(const struct flow_run_query *query)
 {

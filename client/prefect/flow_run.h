@@ -41,6 +41,8 @@ bool flow_run_pause_expired(const struct flow_run *run);
 
 /* GET /flow_runs/{id}. ERR_NOT_FOUND where it was deleted. */
 int flow_run_read(struct prefect *prefect, const char *id, struct flow_run *ret_run, struct error *err) MUST_CHECK;
+/* The same in one try, of @ms milliseconds at most. */
+int flow_run_glance(struct prefect *prefect, const char *id, int64_t ms, struct flow_run *ret_run, struct error *err) MUST_CHECK;
 
 /* A search: every member is borrowed and may be NULL or 0. */
 struct flow_run_query {

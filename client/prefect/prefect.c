@@ -300,6 +300,8 @@ static int call_path(struct prefect *prefect, const struct prefect_request *requ
 		.body = request->body,
 		.repeatable = request->repeat == PREFECT_REPEATABLE,
 		.budget_ms = request->budget_ms,
+		.limit_ms = request->once_ms,
+		.tries_max = request->once_ms > 0 ? 1 : 0,
 	};
 	struct http_answer answer;
 

@@ -41,6 +41,7 @@ struct prefect_request {
 	json_t *body;              /* taken, also on failure; NULL for a request without one */
 	enum prefect_repeat repeat;
 	int64_t budget_ms;         /* 0: the default; else the time for all tries together */
+	int64_t once_ms;           /* 0: as above; else one try, of so long at most */
 	bool *ret_ambiguous;       /* may be NULL: may the server have done it, although it failed? */
 	json_t **ret_refusal;      /* may be NULL: the JSON body of a status >= 400, else untouched */
 	bool text_answer;          /* the answer is a text, not JSON: it is returned as a JSON string */

@@ -85,6 +85,11 @@ static bool may_go_on(void *arg)
 	return flow_may_go_on(arg);
 }
 
+static bool glance(void *arg)
+{
+	return flow_glance(arg);
+}
+
 static void tell(void *arg, int level, const char *line)
 {
 	flow_log(arg, level, "%s", line);
@@ -140,6 +145,8 @@ static int make_setup(struct flow_ctx *ctx, const struct flow_ai *ai, const stru
 	if (rc != 0)
 		return rc;
 	ret_setup->settings.may_go_on = may_go_on;
+	ret_setup->settings.llm.go_on = glance;
+	ret_setup->settings.llm.go_on_arg = ctx;
 	ret_setup->settings.tell = tell;
 	ret_setup->settings.arg = ctx;
 	return 0;

@@ -137,6 +137,36 @@ static void goes_on_only_while_running(void)
 	}
 }
 
+/* One question, which waits nothing out and decides nothing that it cannot tell. */
+static void glances_at_the_run(void)
+{
+	static const struct {
+		const char *name;
+		struct http_step step;
+		bool goes_on;
+		bool cancelling;
+	} rows[] = {
+		{"running", LOOK("RUNNING", ""), true, false},
+		{"being cancelled", LOOK("CANCELLING", ""), false, true},
+		{"failed by the server", LOOK("FAILED", ""), false, false},
+		{"the server is busy", {.method = "GET", .reply = {.status = 503}}, true, false},
+		{"no answer", {.method = "GET", .reply = {.trick = TRICK_CLOSE}}, true, false},
+		{"deleted, maybe", {.method = "GET", .reply = GONE}, true, false},
+	};
+
+	EACH(row, rows)
+	{
+		struct unit_flow flow;
+
+		open_steps(&flow, &row->step, 1, NULL);
+		flow.settings.pool = (char[]){"p"};
+		CHECK_INT(row->name, flow_glance(flow.ctx), row->goes_on);
+		CHECK_INT(row->name, flow_halted(flow.ctx), !row->goes_on);
+		CHECK_INT(row->name, flow_cancelling(flow.ctx), row->cancelling);
+		(void)unit_flow_close(&flow, row->name);
+	}
+}
+
 static void stops_with_the_worker(void)
 {
 	static const struct http_step let_go[] = {
@@ -367,5 +397,5 @@ static void asks_once_for_a_flow(void)
 }
 
 UNIT_SUITE("worker/flow_ctx", TEST(reads_job_variables), TEST(knows_its_run), TEST(goes_on_only_while_running),
-           TEST(stops_with_the_worker), TEST(does_not_retry_what_cannot_be_cured), TEST(writes_checkpoints),
+           TEST(glances_at_the_run), TEST(stops_with_the_worker), TEST(does_not_retry_what_cannot_be_cured), TEST(writes_checkpoints),
            TEST(asks_a_person), TEST(reads_the_answer), TEST(proposes_the_end), TEST(asks_once_for_a_flow))

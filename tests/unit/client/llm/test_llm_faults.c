@@ -157,6 +157,32 @@ static void ends_with_its_deadline(void)
 	}
 }
 
+static bool say_no(void *arg)
+{
+	(*(int *)arg)++;
+	return false;
+}
+
+/* A model that thinks is left alone once its answer is not wanted any more. */
+static void ends_when_it_is_not_wanted(void)
+{
+	static const struct http_reply stalls[] = {{.trick = TRICK_STALL}, OK};
+	struct model_server model;
+	struct llm_turn turn;
+	struct error err = {0};
+	int asked = 0;
+	int64_t began_ms = clock_mono_ms();
+
+	model_open(&model, LLM_ANTHROPIC, stalls, 2);
+	model.settings.go_on = say_no;
+	model.settings.go_on_arg = &asked;
+	model.settings.go_on_every_ms = 1;
+	CHECK_RC("not wanted", llm_ask(model.llm, model.conversation, true, &turn, &err), ERR_STOPPED, &err);
+	CHECK_INT("asked", asked, 1);
+	CHECK("at once", clock_mono_ms() - began_ms < 30000); /* its own limit is longer */
+	CHECK_INT("not wanted", model_close(&model, "not wanted"), 1);
+}
+
 static void counts_every_byte_it_sends(void)
 {
 	static const struct http_reply replies[] = {OVERLOADED, OVERLOADED, OK};
@@ -203,5 +229,5 @@ static void ends_with_the_process(void)
 	stop_done(&stop);
 }
 
-UNIT_SUITE("client/llm/llm_faults", TEST(tells_faults), TEST(hides_the_key_in_an_answer), TEST(ends_with_its_deadline),
+UNIT_SUITE("client/llm/llm_faults", TEST(tells_faults), TEST(hides_the_key_in_an_answer), TEST(ends_with_its_deadline), TEST(ends_when_it_is_not_wanted),
            TEST(counts_every_byte_it_sends), TEST(ends_with_the_process))
