@@ -60,16 +60,7 @@ void tally_add(struct tally *tally, const json_t *ids)
 	}
 }
 
-void tally_release(struct tally *tally)
-{
-	free(tally->ids);
-	*tally = (struct tally){0};
-}
-
-/* --- at the end ---------------------------------------------------------------------------------------------- */
-
-/* A page of the tally's ids from @from on. */
-static json_t *page_of(const struct tally *tally, size_t from)
+json_t *tally_page(const struct tally *tally, size_t from)
 {
 	json_t *page = json_array();
 
@@ -77,6 +68,14 @@ static json_t *page_of(const struct tally *tally, size_t from)
 		(void)json_array_append_new(page, json_string(tally->ids[i]));
 	return page;
 }
+
+void tally_release(struct tally *tally)
+{
+	free(tally->ids);
+	*tally = (struct tally){0};
+}
+
+/* --- at the end ---------------------------------------------------------------------------------------------- */
 
 /* Runs of the page that still have log lines, once the wait is over or there are none; -1: not known. *ret_more: it may be
  * more of them. */
@@ -134,7 +133,7 @@ void leftovers_look(struct flow_ctx *ctx, const struct tally *tally, struct left
 	struct leftovers found = {0};
 
 	for (size_t from = 0; from < tally->count; from += PREFECT_PAGE_MAX) {
-		AUTO_JSON *page = page_of(tally, from);
+		AUTO_JSON *page = tally_page(tally, from);
 		int64_t left = clear_page(&look, page, &found.artifacts_deleted);
 		int64_t runs;
 

@@ -20,6 +20,8 @@ struct tally {
 };
 
 void tally_add(struct tally *tally, const json_t *ids);
+/* Up to PREFECT_PAGE_MAX of its ids from the @from-th on: a new array, NULL without memory. */
+json_t *tally_page(const struct tally *tally, size_t from);
 void tally_release(struct tally *tally);
 
 /* What is left of runs that were deleted. */

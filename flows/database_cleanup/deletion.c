@@ -13,6 +13,9 @@
 /* Checkpoint: how many runs matched when the deletion began. With it, a body that is started again knows
  * how many its predecessor deleted, without a write per batch. */
 #define BEGUN_KEY "cleanup-deletion"
+/* Checkpoint: when the last run was deleted, and a page of those that were. With it, a body that is started again only to
+ * report can tell what its predecessor would have. */
+#define ENDED_KEY "cleanup-ended"
 
 /* Each try of a call is itself repeated for some seconds (http.h), and waits longer than the one before. */
 #define TRIES_OF_A_CALL 5
@@ -48,6 +51,8 @@ struct deletion {
 	bool uncertain;         /* an answer was lost: count instead of adding up */
 	int64_t matched;        /* runs that matched when this start of the body began to delete */
 	int64_t begun;          /* the same when the first start of the body began */
+	time_us begun_at;       /* when that was, by the server's clock; 0: not known */
+	time_us ended_at;       /* when the last run was deleted, if an earlier start did that; else 0 */
 	int64_t acknowledged;   /* deleted by this start of the body, by the server's answers */
 	json_t *failed_ids;     /* owned: refused runs, left out from then on */
 	int refusals_in_a_row;
@@ -695,20 +700,32 @@ static bool count_left(struct deletion *d, int64_t *ret_left, int *ret_rc, struc
 	return true;
 }
 
-/* The checkpoint of the first start, if it is one of this plan: how many runs matched then, else -1. */
-static int read_begun(struct flow_ctx *ctx, const struct plan *plan, int64_t *ret_matched, struct error *err)
+/* The time under @key, 0 where there is none. */
+static time_us time_of(const json_t *stored, const char *key)
+{
+	const char *text = json_string_value(json_object_get(stored, key));
+	time_us time;
+
+	return text != NULL && time_parse(text, &time) ? time : 0;
+}
+
+/* The checkpoint of the first start, if it is one of this plan: how many runs matched then, else -1; and when it began. */
+static int read_begun(struct flow_ctx *ctx, const struct plan *plan, int64_t *ret_matched, time_us *ret_at, struct error *err)
 {
 	AUTO_JSON *stored = NULL;
 
 	*ret_matched = -1;
+	*ret_at = 0;
 	int rc = flow_checkpoint_read(ctx, BEGUN_KEY, &stored, err);
 	if (rc != 0)
 		return rc == ERR_NOT_FOUND ? 0 : rc;
 	const char *digest = json_string_value(json_object_get(stored, "plan"));
 	if (!json_is_object(stored))
 		return error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' is not as this worker writes it");
-	if (digest != NULL && strcmp(digest, plan->digest) == 0)
+	if (digest != NULL && strcmp(digest, plan->digest) == 0) {
 		*ret_matched = json_integer_value(json_object_get(stored, "matched"));
+		*ret_at = time_of(stored, "at");
+	}
 	return 0;
 }
 
@@ -716,8 +733,9 @@ int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
 {
 	int64_t begun;
 	int64_t left;
+	time_us at;
 
-	if (read_begun(ctx, plan, &begun, NULL) != 0)
+	if (read_begun(ctx, plan, &begun, &at, NULL) != 0)
 		return -1;
 	if (begun < 0)
 		return 0;
@@ -731,13 +749,15 @@ static bool begin(struct deletion *d, int *ret_rc, struct error *err)
 {
 	if (!count_left(d, &d->matched, ret_rc, err))
 		return false;
-	while ((*ret_rc = read_begun(d->ctx, d->plan, &d->begun, err)) != 0)
+	while ((*ret_rc = read_begun(d->ctx, d->plan, &d->begun, &d->begun_at, err)) != 0)
 		if (!flow_retry(d->ctx, err))
 			return false;
 
 	if (d->begun < 0) {
-		AUTO_JSON *value = json_pack("{s:s, s:I}", "plan", d->plan->digest, "matched", (json_int_t)d->matched);
 		d->begun = d->matched;
+		d->begun_at = prefect_now(flow_api(d->ctx));
+		AUTO_JSON *value = json_pack("{s:s, s:I, s:o}", "plan", d->plan->digest, "matched", (json_int_t)d->matched, "at",
+		                             json_time(d->begun_at));
 		while ((*ret_rc = flow_checkpoint_write(d->ctx, BEGUN_KEY, value, err)) != 0)
 			if (!flow_retry(d->ctx, err))
 				return false;
@@ -756,6 +776,34 @@ static bool begin(struct deletion *d, int *ret_rc, struct error *err)
 	return true;
 }
 
+/* How long the deletion took, with all starts and what lay between them. */
+static int64_t took_ms(const struct deletion *d)
+{
+	time_us until = d->ended_at != 0 ? d->ended_at : prefect_now(flow_api(d->ctx));
+
+	return d->begun_at != 0 && until > d->begun_at ? (until - d->begun_at) / 1000 : clock_mono_ms() - d->started_ms;
+}
+
+/* Everything is deleted: writes down when, and some of the runs; or reads what an earlier start wrote. */
+static void note_end(struct deletion *d)
+{
+	AUTO_JSON *stored = NULL;
+	AUTO_JSON *ids = tally_page(&d->tally, 0);
+
+	if (d->acknowledged == 0 && flow_checkpoint_read(d->ctx, ENDED_KEY, &stored, NULL) == 0) {
+		const char *digest = json_string_value(json_object_get(stored, "plan"));
+		if (digest != NULL && strcmp(digest, d->plan->digest) == 0) {
+			d->ended_at = time_of(stored, "at");
+			tally_add(&d->tally, json_object_get(stored, "ids"));
+			return;
+		}
+	}
+	AUTO_JSON *value = json_pack("{s:s, s:o, s:O}", "plan", d->plan->digest, "at", json_time(prefect_now(flow_api(d->ctx))),
+	                             "ids", ids);
+	if (d->acknowledged > 0 && (value == NULL || flow_checkpoint_write(d->ctx, ENDED_KEY, value, NULL) != 0))
+		flow_log(d->ctx, LOG_LEVEL_DEBUG, "the end of the deletion cannot be written down");
+}
+
 static void fill_result(const struct deletion *d, int64_t left, struct deletion_result *ret_result)
 {
 	int64_t vanished = d->begun - left;
@@ -770,8 +818,7 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 		.gone = d->plan->total - left - deleted,
 		.given_up = given_up(d),
 		.failed_ids = json_incref(d->failed_ids),
-		.took_ms = clock_mono_ms() - d->started_ms,
-		.deleted_now = d->acknowledged,
+		.took_ms = took_ms(d),
 	};
 }
 
@@ -896,6 +943,8 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 
 	progress_start(&d.progress, ctx, d.begun, deleted_by_now(&d));
 	rc = delete_all(&d, &left, err);
+	if (rc == 0)
+		note_end(&d);
 	fill_result(&d, left, ret_result);
 	if (rc == 0) {
 		progress_end(&d.progress, ret_result->deleted, ret_result->deleted == 0 && left > 0);

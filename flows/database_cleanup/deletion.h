@@ -16,8 +16,7 @@ struct deletion_result {
 	int64_t gone;      /* in the plan, but not when the deletion came to them: run again, or deleted by others */
 	bool given_up;     /* too many refusals in a row: the rest was not tried */
 	json_t *failed_ids; /* owned */
-	int64_t took_ms;   /* of this start of the body */
-	int64_t deleted_now; /* by this start of the body */
+	int64_t took_ms;   /* from the first start of the body on */
 	int64_t artifacts_deleted; /* of deleted runs, also by an earlier start of the body */
 	int64_t artifacts_left;    /* of deleted runs; -1: not known */
 	int64_t logs_checked;      /* deleted runs whose logs were looked for */

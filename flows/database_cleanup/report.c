@@ -50,7 +50,7 @@ static json_t *deletion_json(const struct report *report)
 	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:O, s:I, s:f, s:I, s:I, s:I, s:I}", "deleted", (json_int_t)r->deleted,
 	                 "failed", (json_int_t)r->failed, "remaining", (json_int_t)r->left, "gone", (json_int_t)r->gone,
 	                 "given_up", r->given_up, "failed_ids", r->failed_ids, "took_ms", (json_int_t)r->took_ms,
-	                 "runs_per_second", r->took_ms > 0 ? (double)r->deleted_now * 1000 / (double)r->took_ms : 0.0,
+	                 "runs_per_second", r->took_ms > 0 ? (double)r->deleted * 1000 / (double)r->took_ms : 0.0,
 	                 "artifacts_deleted", (json_int_t)r->artifacts_deleted, "artifacts_left", (json_int_t)r->artifacts_left,
 	                 "logs_checked", (json_int_t)r->logs_checked, "logs_left", (json_int_t)r->logs_left);
 }

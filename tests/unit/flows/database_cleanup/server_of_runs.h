@@ -39,6 +39,7 @@ struct server_of_runs {
 	const char *own_state;   /* of the run that deletes; NULL: RUNNING */
 	size_t cancel_after;     /* that run is set to CANCELLING after so many deletions; 0: never */
 	int page_max;            /* of a page of artifacts: more is 422; 0: any */
+	bool page_garbage;       /* more cannot be read */
 	int refuse_artifacts;    /* so many deletions of artifacts are 400 */
 	size_t cancel_after_artifacts; /* likewise, after so many deletions of artifacts */
 	size_t lose_answer;      /* the answer to this call of bulk_delete is lost (from 1); 0: none */

@@ -410,25 +410,54 @@ static void leaves_what_came_after_the_window(void)
 	(void)close_fixture(&f, "others");
 }
 
+/* Killed between the deletion and the final state: the next start says what the one before would have said. */
+static void reports_what_a_predecessor_did(void)
+{
+	struct fixture f = {0};
+	int64_t took;
+
+	server_of_runs_add(&f.server, 0, 20);
+	open_fixture(&f);
+	f.server.runs[3].artifacts = 2;
+	CHECK_RC("first", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	took = f.result.took_ms;
+	deletion_result_release(&f.result);
+	/* The deletion took ten seconds, and ended an hour ago. */
+	time_us end = clock_now_us() - 3600 * US_PER_SEC;
+	(void)json_object_set_new(json_object_get(f.server.checkpoint, "cleanup-deletion"), "at", json_time(end - 10 * US_PER_SEC));
+	(void)json_object_set_new(json_object_get(f.server.checkpoint, "cleanup-ended"), "at", json_time(end));
+	CHECK_RC("second", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("second", f.result.deleted, 20);
+	CHECK_INT("second", f.result.artifacts_deleted, 2);
+	CHECK_INT("second", f.result.artifacts_left, 0);
+	CHECK_INT("second", f.result.logs_checked, 20);
+	CHECK_INT("second", f.result.took_ms, 10000);
+	CHECK("first", took < 60000);
+	(void)close_fixture(&f, "second");
+}
+
 /* What cannot be deleted now is carried along; what was lost sight of is said. */
 static void carries_artifacts_along(void)
 {
 	static const struct {
 		const char *name;
 		int refuse, page_max;
+		bool garbage;        /* larger pages cannot be read */
 		const char *window; /* of a predecessor */
 		int64_t left;
 	} cases[] = {
-		{"refused once", 1, 0, NULL, 0},
-		{"small pages", 0, 3, NULL, 0},
-		{"refused for ever", 100000, 0, NULL, 60},
-		{"a window that cannot be read", 0, 0, "{\"plan\": \"the digest\", \"runs\": [1]}", -1},
-		{"one that was uncertain", 0, 0, "{\"plan\": \"the digest\", \"runs\": {}, \"unsure\": true}", -1},
+		{"refused once", 1, 0, false, NULL, 0},
+		{"small pages", 0, 3, false, NULL, 0},
+		{"large pages cannot be read", 0, 3, true, NULL, 0},
+		{"refused for ever", 100000, 0, false, NULL, 60},
+		{"a window that cannot be read", 0, 0, false, "{\"plan\": \"the digest\", \"runs\": [1]}", -1},
+		{"one that was uncertain", 0, 0, false, "{\"plan\": \"the digest\", \"runs\": {}, \"unsure\": true}", -1},
 	};
 
 	EACH(one, cases)
 	{
-		struct fixture f = {.server = {.refuse_artifacts = one->refuse, .page_max = one->page_max}};
+		struct fixture f = {.server = {.refuse_artifacts = one->refuse, .page_max = one->page_max,
+		                               .page_garbage = one->garbage}};
 
 		server_of_runs_add(&f.server, 0, 60);
 		open_fixture(&f);
@@ -485,7 +514,7 @@ static void stops_between_artifacts(void)
 }
 
 UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(leaves_what_came_after_the_window),
-           TEST(carries_artifacts_along), TEST(keeps_cleanup_reports), TEST(stops_between_artifacts), TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
+           TEST(carries_artifacts_along), TEST(reports_what_a_predecessor_did), TEST(keeps_cleanup_reports), TEST(stops_between_artifacts), TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
            TEST(gives_up_where_nothing_can_be_deleted), TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted),
            TEST(counts_what_others_took), TEST(refuses_a_plan_that_has_grown),
            TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),
