@@ -109,19 +109,27 @@ static void describe_schedule(const json_t *schedule, char *buf, size_t size)
 		(void)snprintf(buf, size, "every %g s", json_number_value(json_object_get(what, "interval")));
 }
 
-/* The next run that is waiting for its time; ret_at is 0 where there is none. */
+/* The tag that the server's scheduler gives its runs (Prefect 3.4.20 to 3.8.8). */
+#define OF_A_SCHEDULE "auto-scheduled"
+
+/* The next run of a schedule that is waiting for its time; ret_at is 0 where there is none. Not one that somebody started
+ * by hand, nor one that waits in the pool where the deployment was before. */
 static int next_run(struct doctor *doctor, time_us *ret_at, struct error *err)
 {
-	AUTO_JSON *filter = json_pack("{s:{s:[O]}, s:{s:{s:[s]}}}", "deployment_id", "any_",
-	                              json_object_get(doctor->deployment, "id"), "state", "type", "any_", "SCHEDULED");
+	AUTO_JSON *filter = json_pack("{s:{s:[O]}, s:{s:{s:[s]}}, s:{s:[s]}}", "deployment_id", "any_",
+	                              json_object_get(doctor->deployment, "id"), "state", "type", "any_", "SCHEDULED", "tags", "all_",
+	                              OF_A_SCHEDULE);
+	const char *pool = json_string_value(json_object_get(doctor->deployment, "work_pool_name"));
+	AUTO_JSON *pools = pool != NULL ? json_pack("{s:{s:[s]}}", "name", "any_", pool) : NULL;
 	struct flow_run *runs;
 	size_t count;
 
-	if (filter == NULL)
+	if (filter == NULL || (pool != NULL && pools == NULL))
 		return error_nomem(err);
 	int rc = flow_run_filter(doctor->prefect,
-	                         &(struct flow_run_query){.flow_runs = filter, .sort = "EXPECTED_START_TIME_ASC", .limit = 1}, &runs,
-	                         &count, err);
+	                         &(struct flow_run_query){
+	                         	.flow_runs = filter, .work_pools = pools, .sort = "EXPECTED_START_TIME_ASC", .limit = 1},
+	                         &runs, &count, err);
 	if (rc != 0)
 		return rc;
 	*ret_at = count > 0 ? runs[0].next_scheduled_start != 0 ? runs[0].next_scheduled_start : runs[0].expected_start : 0;
@@ -143,6 +151,12 @@ void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 	json_array_foreach(schedules, i, schedule)
 		if (active == NULL && json_is_true(json_object_get(schedule, "active")))
 			active = schedule;
+	if (active == NULL) {
+		finding_set(finding, FINDING_WARN, json_array_size(schedules) > 0 ? "switch it on at the deployment's page"
+		                                                                  : "deploy with --cron, or start runs by hand",
+		            json_array_size(schedules) > 0 ? "it is switched off" : "there is none");
+		return;
+	}
 	if (next_run(doctor, &at, &err) != 0) {
 		finding_set(finding, FINDING_WARN, "try again", "%s", err.text);
 		return;
@@ -150,12 +164,6 @@ void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 	if (at != 0 && at < prefect_now(doctor->prefect) - LATE_US) {
 		finding_set(finding, FINDING_FAIL, "see the lines on work pool, work queue and worker", "a run should have started at %s, "
 		            "and no worker has taken it", time_format_human(at, when));
-		return;
-	}
-	if (active == NULL) {
-		finding_set(finding, FINDING_WARN, json_array_size(schedules) > 0 ? "switch it on at the deployment's page"
-		                                                                  : "deploy with --cron, or start runs by hand",
-		            json_array_size(schedules) > 0 ? "it is switched off" : "there is none");
 		return;
 	}
 	describe_schedule(active, what, sizeof what);
@@ -169,7 +177,8 @@ void doctor_check_pool(struct doctor *doctor, struct finding *finding)
 	struct error err;
 
 	if (doctor->pool_name == NULL) {
-		finding_set(finding, FINDING_FAIL, "prefect-janitor deploy --pool NAME, or --pool NAME here", "which one is not said");
+		finding_set(finding, FINDING_FAIL, "prefect-janitor deploy --pool NAME, or --pool NAME here",
+		            "no deployment and no --pool says which one");
 		return;
 	}
 	int rc = work_pool_read(doctor->prefect, doctor->pool_name, pool, &err);

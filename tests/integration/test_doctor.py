@@ -180,7 +180,9 @@ def test_schedules(doctor, idle, api):
     idle.deploy("--interval", "PT12H", "--paused=false")
     assert "every 43200 s" in doctor(idle).checks["schedule"]["text"]
     late = from_now(minutes=-30)
-    idle.trigger(more={"scheduled_time": str(late)})
+    idle.trigger(more={"scheduled_time": str(late - timedelta(hours=1))})  # by hand: says nothing of the schedule
+    assert doctor(idle).checks["schedule"]["status"] == "ok", doctor(idle).checks["schedule"]
+    idle.trigger(more={"scheduled_time": str(late), "tags": ["auto-scheduled"]})
     doctor(idle).assert_only("fail", "schedule", f"{late:%Y-%m-%d %H:%M:%S} UTC", "no worker has taken it")
 
 

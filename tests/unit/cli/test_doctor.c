@@ -20,6 +20,7 @@ struct doctor_server {
 	size_t bulk_deletes;
 	char bulk_body[300];
 	bool workers_told;
+	char runs_body[400]; /* what was asked about runs */
 };
 
 static const struct {
@@ -67,6 +68,8 @@ static struct http_reply answer(void *arg, const struct http_seen *seen)
 		server->bulk_deletes++;
 		(void)strncpy(server->bulk_body, seen->body, sizeof server->bulk_body - 1);
 	}
+	if (begins(seen->path, "/flow_runs/filter"))
+		(void)strncpy(server->runs_body, seen->body, sizeof server->runs_body - 1);
 	if (begins(seen->path, "/work_pools/p/workers/filter") && server->workers_told)
 		return (struct http_reply){.body = "[]"};
 	server->workers_told = server->workers_told || begins(seen->path, "/work_pools/p/workers/filter");
@@ -171,7 +174,7 @@ static const struct {
 	{"a driver", {"/admin/settings", {.body = "{\"server\": {\"database\": {\"driver\": \"postgresql+asyncpg\"}}}"}}, {.no_pool = NULL},
 	 "database", FINDING_OK, "postgresql+asyncpg"},
 	{"hidden", {"/admin/settings", {.body = "{\"server\": {\"database\": {\"connection_url\": \"***\"}}}"}}, {.no_pool = NULL},
-	 "database", FINDING_OK, "does not tell"},
+	 "database", FINDING_OK, "does not say which one"},
 	{"no settings", {"/admin/settings", {.status = 404}}, {.no_pool = NULL}, "database", FINDING_OK, "does not tell"},
 	/* the deployment */
 	{"none", {"/deployments/", {.status = 200, .body = "[]"}}, {.no_pool = NULL}, "deployment", FINDING_FAIL,
@@ -252,6 +255,21 @@ static void judges_answers(void)
 	}
 }
 
+/* A run that was started by hand, or that waits in another pool, says nothing of the schedule. */
+static void asks_for_the_schedule_s_own_runs(void)
+{
+	static const struct odd_answer none = {NULL, {0}};
+	struct doctor_server server;
+	struct settings settings = {0};
+	struct doctor doctor;
+
+	examine("runs", &none, &(struct settings_source){0}, &doctor, &settings, &server);
+	CHECK_HAS("runs", server.runs_body, "\"tags\":{\"all_\":[\"auto-scheduled\"]}");
+	CHECK_HAS("runs", server.runs_body, "\"work_pools\":{\"name\":{\"any_\":[\"p\"]}}");
+	doctor_release(&doctor);
+	settings_release(&settings);
+}
+
 /* The one request that could delete: it names a run that cannot exist, and a limit that no server takes. */
 static void cannot_delete(void)
 {
@@ -276,4 +294,4 @@ static void cannot_delete(void)
 	}
 }
 
-UNIT_SUITE("cli/doctor", TEST(judges_answers), TEST(cannot_delete))
+UNIT_SUITE("cli/doctor", TEST(judges_answers), TEST(asks_for_the_schedule_s_own_runs), TEST(cannot_delete))
