@@ -25,9 +25,9 @@
 	"The notes are kept with the run, and who decided (user@host). Without a terminal --yes is needed;\n" \
 	"--digest makes sure that the plan is the one that was looked at (prefect-janitor show RUN).\n"       \
 	"\n"                                                                                                  \
-	"Exit codes: 0 decided, 1 failed, 2 wrong usage, or a run that cannot be decided (none of ours, decided\n" \
-	"already, expired, not asked yet, another plan): nothing changed. With --wait 0 means also that it ended\n" \
-	"as decided; 1 failed, 3 rejected, 4 cancelled.\n"
+	"Exit codes: 0 decided, 1 failed, or the question here was not answered by y; 2 wrong usage, or a run that\n" \
+	"cannot be decided (none of ours, decided already, expired, not asked yet, another plan): nothing changed.\n" \
+	"With --wait 0 means also that it ended as decided; 1 failed, 3 rejected, 4 cancelled.\n"
 
 /* The flow keeps 4000 bytes. */
 #define NOTES_MAX 3500

@@ -4,6 +4,7 @@
 
 #include "cli/cleanup_run.h"
 #include "cli/table.h"
+#include "client/prefect/work_pool.h"
 #include "flows/database_cleanup/database_cleanup.h"
 
 #define INTRO                                                                                     \
@@ -109,6 +110,21 @@ static int print_listing(struct session *session, const struct listing *listing,
 	return table_print(&listing->table, &session->style, err);
 }
 
+/* "No run waits" is not said of a pool that is misspelt. */
+static int check_pool(struct session *session, struct error *err)
+{
+	const char *name = session->settings->pool;
+	struct work_pool pool = {0};
+
+	if (name == NULL)
+		return 0;
+	int rc = work_pool_read(session->prefect, name, &pool, err);
+	if (rc == 0)
+		work_pool_release(&pool);
+	return rc == ERR_NOT_FOUND ? error_set(err, ERR_USAGE, "--pool: there is no work pool '%.80s' at %s", name,
+	                                       session->settings->api_url) : rc;
+}
+
 static int run_pending(struct session *session, struct error *err)
 {
 	struct listing listing = {
@@ -118,6 +134,8 @@ static int run_pending(struct session *session, struct error *err)
 	size_t count = PREFECT_PAGE_MAX;
 	int rc = listing.rows != NULL ? 0 : error_nomem(err);
 
+	if (rc == 0)
+		rc = check_pool(session, err);
 	for (int page = 0; rc == 0 && count == PREFECT_PAGE_MAX && page < PAGES_MAX; page++)
 		rc = list_page(session, &listing, (int64_t)page * PREFECT_PAGE_MAX, &count, err);
 	if (rc == 0)

@@ -69,7 +69,8 @@ static int guess_policy(json_t *parameters, const char *retention, struct policy
 	return rc == ERR_INVALID ? error_prefix(err, ERR_USAGE, "--what-if: '%.80s'", retention) : rc;
 }
 
-static int make_guess(struct session *session, json_t *parameters, struct guess *guess, struct error *err)
+static int make_guess(struct session *session, const json_t *deployment, json_t *parameters, struct guess *guess,
+                      struct error *err)
 {
 	struct policy policy;
 	struct plan plan;
@@ -77,6 +78,11 @@ static int make_guess(struct session *session, json_t *parameters, struct guess 
 	int rc = guess_policy(parameters, guess->retention, &policy, err);
 	if (rc != 0)
 		return rc;
+	rc = parameters_check_schema(deployment, parameters, err);
+	if (rc != 0) {
+		policy_release(&policy);
+		return error_prefix(err, rc, "--what-if");
+	}
 	rc = plan_make(session->prefect, &policy, now_of(session), &plan, err);
 	policy_release(&policy);
 	if (rc != 0)
@@ -313,10 +319,12 @@ static int run_preview(struct session *session, struct error *err)
 		rc = target_find(session, &deployment, err);
 	if (rc == 0)
 		rc = make_parameters(session, deployment, &parameters, err);
+	if (rc == 0)
+		rc = parameters_check_schema(deployment, parameters, err);
 	if (rc == 0 && what_if == NULL)
 		rc = whole(session, deployment, parameters, err);
 	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = make_guess(session, parameters, &guesses[i], err);
+		rc = make_guess(session, deployment, parameters, &guesses[i], err);
 	if (rc == 0 && what_if != NULL)
 		rc = print_guesses(session, guesses, count, err);
 	for (size_t i = 0; i < count; i++)

@@ -7,7 +7,9 @@
 #include "cli/parameters.h"
 #include "cli/target.h"
 #include "cli/who.h"
+#include "client/base/text.h"
 #include "client/prefect/deployment.h"
+#include "client/prefect/work_pool.h"
 
 #define INTRO                                                                                          \
 	"Starts a run of the cleanup deployment, as Quick run and Custom run in the UI. Parameters are\n"   \
@@ -39,6 +41,9 @@ static int make_body(struct session *session, const json_t *deployment, json_t *
 	if (rc != 0)
 		return rc;
 	policy_release(&policy);
+	rc = parameters_check_schema(deployment, parameters, err);
+	if (rc != 0)
+		return rc;
 	uuid_make(key);
 	(void)snprintf(message, sizeof message, "started by %s with prefect-janitor run", who_am_i(who));
 	*ret_body = json_pack("{s:s, s:{s:s, s:s}}", "idempotency_key", key, "state", "type", "SCHEDULED", "message", message);
@@ -51,16 +56,17 @@ static int make_body(struct session *session, const json_t *deployment, json_t *
 	return 0;
 }
 
-static int trigger(struct session *session, struct flow_run *ret_run, struct error *err)
+/* *ret_deployment: a new reference, also where it fails. */
+static int trigger(struct session *session, json_t **ret_deployment, struct flow_run *ret_run, struct error *err)
 {
-	AUTO_JSON *deployment = NULL;
 	json_t *body = NULL;
 
 	int rc = parameters_check_flags(session->settings, err);
 	if (rc == 0)
-		rc = target_find(session, &deployment, err);
+		rc = target_find(session, ret_deployment, err);
 	if (rc != 0)
 		return rc;
+	const json_t *deployment = *ret_deployment;
 	const char *id = json_string_value(json_object_get(deployment, "id"));
 	if (id == NULL)
 		return error_set(err, ERR_USAGE, "there is no deployment of database-cleanup at %s; prefect-janitor deploy creates it",
@@ -72,12 +78,33 @@ static int trigger(struct session *session, struct flow_run *ret_run, struct err
 	return rc == ERR_CONFLICT ? error_prefix(err, ERR_USAGE, "the server refuses the parameters") : rc;
 }
 
+/* Where nobody follows the run: what comes next, and who is needed for it. */
+static void print_next(struct session *session, const struct cleanup_run *created, const char *pool)
+{
+	AUTO_JSON *online = NULL;
+	char name[JSON_LABEL_SIZE];
+
+	printf("next  prefect-janitor pending shows it as soon as it asks; then prefect-janitor approve %s\n", created->run.id);
+	if (pool == NULL || work_pool_online_workers(session->prefect, pool, &online, NULL) != 0 || json_array_size(online) > 0)
+		return;
+	text_clean(name, sizeof name, pool, strlen(pool));
+	printf("      No worker is online in work pool '%s': prefect-janitor start --pool %s\n", name, name);
+}
+
+static void print_created(struct session *session, const struct cleanup_run *created, const char *page, const char *pool)
+{
+	printf("run   %s\nid    %s\npage  %s\n", created->run.name, created->run.id, page != NULL ? page : "");
+	if (!session->settings->wait)
+		print_next(session, created, pool);
+}
+
 static int run_run(struct session *session, struct error *err)
 {
 	struct flow_run run;
 	struct cleanup_run created;
+	AUTO_JSON *deployment = NULL;
 
-	int rc = trigger(session, &run, err);
+	int rc = trigger(session, &deployment, &run, err);
 	if (rc == 0)
 		rc = cleanup_run_from(&run, &created, err);
 	if (rc != 0)
@@ -85,7 +112,7 @@ static int run_run(struct session *session, struct error *err)
 	AUTO_FREE char *page = cleanup_run_page(session, created.run.id);
 	bool json = session->settings->output == OUTPUT_JSON;
 	if (!json)
-		printf("run   %s\nid    %s\npage  %s\n", created.run.name, created.run.id, page != NULL ? page : "");
+		print_created(session, &created, page, json_string_value(json_object_get(deployment, "work_pool_name")));
 	if (session->settings->wait) {
 		printf("%s", json ? "" : "\n");
 		rc = follow_run(session, created.run.id, 0, &session->exit_code, err);

@@ -1,8 +1,11 @@
 #include "cli/parameters.h"
 
+#include <regex.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/base/text.h"
+#include "flows/database_cleanup/database_cleanup.h"
 
 /* Puts one KEY=JSON into the parameters: KEY is `config`, `config.FIELD` or FIELD. */
 static int set_param(json_t *config, const char *param, struct error *err)
@@ -106,7 +109,9 @@ int parameters_check(const json_t *parameters, struct policy *ret_policy, struct
 {
 	int rc = policy_read(parameters, ret_policy, err);
 
-	return rc == ERR_INVALID ? error_prefix(err, ERR_USAGE, "parameters") : rc;
+	if (rc == ERR_INVALID)
+		err->code = rc = ERR_USAGE;
+	return rc;
 }
 
 int parameters_check_flags(const struct settings *settings, struct error *err)
@@ -120,5 +125,85 @@ int parameters_check_flags(const struct settings *settings, struct error *err)
 		rc = parameters_check(parameters, &policy, err);
 	if (rc == 0)
 		policy_release(&policy);
+	return rc;
+}
+
+/* --- what the server's schema asks for ------------------------------------------------------------------- */
+
+/* The pattern of parameters.schema.json; POSIX knows no look-ahead. */
+#define DURATION_PATTERN "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.][0-9]+)?S)?)?)$"
+
+static bool is_duration(const char *text)
+{
+	regex_t pattern;
+
+	if (regcomp(&pattern, DURATION_PATTERN, REG_EXTENDED | REG_NOSUB) != 0)
+		return true;
+	bool matches = regexec(&pattern, text, 0, NULL, 0) == 0;
+	regfree(&pattern);
+	return matches && strcmp(text, "P") != 0 && text[strlen(text) - 1] != 'T';
+}
+
+static int check_retention(const json_t *value, struct error *err)
+{
+	const char *text = json_string_value(value);
+
+	if (value == NULL || (text != NULL && is_duration(text)))
+		return 0;
+	return error_set(err, ERR_USAGE, "config.retention_period: '%.40s' is not a duration like P30D, P6M, P2W or PT12H: whole numbers, "
+	                 "in the order of years, months, days, T, hours, minutes, seconds", text != NULL ? text : "a number");
+}
+
+static int check_state(const json_t *allowed, const char *name, struct error *err)
+{
+	AUTO_TEXT names = {.max = 2000};
+	const char *meant = NULL;
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(allowed, i, one)
+	{
+		const char *other = json_string_value(one);
+		if (other == NULL)
+			continue;
+		if (strcmp(other, name) == 0)
+			return 0;
+		meant = strcasecmp(other, name) == 0 ? other : meant;
+		text_addf(&names, "%s%s", names.len > 0 ? ", " : "", other);
+	}
+	if (meant != NULL)
+		return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s; did you mean '%s'?", name, text_str(&names),
+		                 meant);
+	return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s", name, text_str(&names));
+}
+
+/* The names that the form offers; NULL where the schema lists none. */
+static const json_t *allowed_states(const json_t *schema)
+{
+	const json_t *config = json_object_get(json_object_get(schema, "properties"), "config");
+	const json_t *states = json_object_get(json_object_get(config, "properties"), "states_to_clean");
+	const json_t *names = json_object_get(json_object_get(states, "items"), "enum");
+
+	return json_is_array(names) ? names : NULL;
+}
+
+int parameters_check_schema(const json_t *deployment, const json_t *parameters, struct error *err)
+{
+	AUTO_JSON *ours = database_cleanup_schema();
+	const json_t *schema = deployment != NULL ? json_object_get(deployment, "parameter_openapi_schema") : ours;
+	const json_t *config = json_object_get(parameters, "config");
+	const json_t *allowed = allowed_states(schema);
+	size_t i;
+	json_t *name;
+
+	if (ours == NULL)
+		return error_nomem(err);
+	if (deployment != NULL && !json_is_true(json_object_get(deployment, "enforce_parameter_schema")))
+		return 0;
+	int rc = check_retention(json_object_get(config, "retention_period"), err);
+	if (allowed != NULL)
+		json_array_foreach(json_object_get(config, "states_to_clean"), i, name)
+			if (rc == 0)
+				rc = check_state(allowed, json_string_value(name), err);
 	return rc;
 }

@@ -15,4 +15,9 @@ int parameters_check_flags(const struct settings *settings, struct error *err) M
 /* policy_read(), with errors that are wrong usage. */
 int parameters_check(const json_t *parameters, struct policy *ret_policy, struct error *err) MUST_CHECK;
 
+/* Would the server refuse them, which a run would be told and a preview not? By the schema of @deployment (NULL: there is
+ * none, that of this program holds) where it enforces one: the names of states and the form of the retention period.
+ * @parameters are those that parameters_check() took. Returns 0, ERR_USAGE with what is allowed, or ERR_NOMEM. */
+int parameters_check_schema(const json_t *deployment, const json_t *parameters, struct error *err) MUST_CHECK;
+
 #endif

@@ -18,6 +18,7 @@ def proposal(request):
 
 @pytest.mark.parametrize("dialect", [ANTHROPIC, OPENAI])
 def test_it_is_what_a_run_sends(cli, ai, old, dialect):
+    ai.past_schema()
     state, ids = old(3)
     ai.use(dialect)
     shown = cli("preview", "--deployment", ai.name, "--states", state, "--ai-context", **ai.settings)
@@ -38,6 +39,7 @@ def test_it_is_what_a_run_sends(cli, ai, old, dialect):
 
 
 def test_before_anything_is_configured(cli, ai, old, mcp_url):
+    ai.past_schema()
     state, _ = old(1)
     shown = cli("preview", "--deployment", ai.name, "--states", state, "--ai-context", PREFECT_JANITOR_AI_MCP_URL=mcp_url)
     assert shown.returncode == 0, shown.stderr

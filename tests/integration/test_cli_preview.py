@@ -22,6 +22,7 @@ def pending(cli, *arguments):
 
 
 def test_it_is_what_the_form_shows(cli, janitor, history):
+    janitor.past_schema()
     done, broken, flow = unique("Done"), unique("Broken"), unique("etl")
     long_ago = from_now(days=-50)
     history({"flow": flow, "count": 6, "state_name": done, "start_time": long_ago, "end_time": long_ago},
@@ -43,6 +44,7 @@ def test_it_is_what_the_form_shows(cli, janitor, history):
 
 
 def test_as_json(cli, janitor, history):
+    janitor.past_schema()
     done, flow = unique("Done"), unique("etl")
     history({"flow": flow, "count": 3, "state_name": done, "start_time": from_now(days=-50), "end_time": from_now(days=-50),
              "task_runs": 2, "logs": 4, "artifacts": 1})
@@ -64,6 +66,7 @@ def test_parameters_are_the_deployment_s_and_flags_go_before(cli, idle):
 
 
 def test_what_if(cli, janitor, history):
+    janitor.past_schema()
     state = unique("Done")
     history(*({"flow": "what-if", "count": count, "state_name": state, "start_time": from_now(days=-days),
                "end_time": from_now(days=-days)} for days, count in ((10, 1), (20, 2), (40, 4), (100, 8))))
@@ -75,6 +78,7 @@ def test_what_if(cli, janitor, history):
 
 
 def test_nothing_to_clean(cli, janitor):
+    janitor.past_schema()
     assert "No flow runs match" in cli("preview", "--deployment", janitor.name, "--states", unique("None")).stdout
 
 
@@ -88,7 +92,7 @@ def test_pending_and_show(cli, janitor, old):
     assert run["total"] == 4 and run["retention_period"] == json.loads(plan)["retention_period"]
     assert run["page"].endswith(f"/v2/runs/flow-run/{run_id}") and run["deadline"] > run["asked_at"]
     assert f"sha256:{run['digest']}" in janitor.preview(run_id)
-    assert run_id in pending(cli, "--pool", janitor.pool) and run_id not in pending(cli, "--pool", unique("other"))
+    assert run_id in pending(cli, "--pool", janitor.pool) and cli("pending", "--pool", unique("other")).returncode == 2
 
     row = next(line for line in cli("pending").stdout.splitlines() if run_id in line)
     assert row.startswith(run["name"]) and " 59 min " in row and " 4 " in row
@@ -101,6 +105,15 @@ def test_pending_and_show(cli, janitor, old):
     after = json.loads(cli("show", run_id, "-o", "json").stdout)
     assert after["answer"] == {"approve": False, "notes": "not these"} and after["state_type"] == "COMPLETED"
     assert janitor.db.existing(ids) == set(ids)
+
+
+@pytest.mark.parametrize("flags", [["--states", "completed"], ["--states", "Running"], ["--retention-period", "P1.5D"]], ids=str)
+def test_it_refuses_what_a_run_refuses(cli, idle, flags):
+    preview, run = (cli(command, "--deployment", idle.name, *flags) for command in ("preview", "run"))
+    assert preview.returncode == run.returncode == 2 and preview.stdout == run.stdout == ""
+    assert preview.stderr.partition(": ")[2] == run.stderr.partition(": ")[2] and flags[1] in preview.stderr
+    if flags[0] == "--retention-period":
+        assert "--what-if: " in cli("preview", "--deployment", idle.name, "--what-if", f"P7D,{flags[1]}").stderr
 
 
 def test_a_run_that_shows_nothing_yet(cli, idle):

@@ -80,6 +80,7 @@ def test_colours(at_terminal, cli, janitor, old):
 def test_tables_fit_the_width(at_terminal, janitor, history, width):
     state, flow = unique("Done"), "日本語の長い名前 " * 4 + unique("x")
     history({"flow": flow, "count": 3, "state_name": state, "start_time": from_now(days=-40), "end_time": from_now(days=-40)})
+    janitor.past_schema()
     terminal = at_terminal("preview", "--deployment", janitor.name, "--states", state, columns=width)
     assert terminal.wait() == 0
     table = terminal.text[terminal.text.index("Flow "):].split("\n\n")[0].splitlines()

@@ -1,5 +1,6 @@
 #include "cli/parameters.h"
 
+#include "flows/database_cleanup/database_cleanup.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/worker/settings_source.h"
 
@@ -91,4 +92,45 @@ static void checks_flags_before_the_server_is_asked(void)
 	}
 }
 
-UNIT_SUITE("cli/parameters", TEST(puts_flags_over_parameters), TEST(checks_flags_before_the_server_is_asked))
+/* @enforced: 1, 0, or -1 for no deployment. @error: NULL where they are taken. */
+static void refuses_what_the_server_refuses(void)
+{
+	static const struct {
+		const char *name, *config;
+		int enforced;
+		const char *error;
+	} rules[] = {
+		{"nothing", "{}", 1, NULL},
+		{"usual", "{\"retention_period\": \"P60D\", \"states_to_clean\": [\"TimedOut\", \"Cached\"]}", 1, NULL},
+		{"all units", "{\"retention_period\": \"P1Y2M3DT4H5M6.5S\"}", 1, NULL},
+		{"weeks", "{\"retention_period\": \"P2W\"}", 1, NULL},
+		{"a fraction of a day", "{\"retention_period\": \"P1.5D\"}", 1, "'P1.5D' is not a duration like P30D"},
+		{"not in order", "{\"retention_period\": \"P1D1M\"}", 1, "'P1D1M' is not a duration"},
+		{"a sign", "{\"retention_period\": \"+P1D\"}", 1, "'+P1D' is not a duration"},
+		{"a T too many", "{\"retention_period\": \"P1DT\"}", 1, "'P1DT' is not a duration"},
+		{"a number", "{\"retention_period\": 5}", 1, "'a number' is not a duration"},
+		{"an unknown state", "{\"states_to_clean\": [\"Completed\", \"Foo\"]}", 1,
+		 "'Foo' is not one of Completed, Failed, Cancelled, Crashed, TimedOut, Cached, RolledBack"},
+		{"in small letters", "{\"states_to_clean\": [\"completed\"]}", 1, "did you mean 'Completed'?"},
+		{"one that is no end", "{\"states_to_clean\": [\"Running\"]}", 1, "'Running' is not one of"},
+		{"no deployment", "{\"states_to_clean\": [\"Foo\"]}", -1, "'Foo' is not one of"},
+		{"a schema that is not enforced", "{\"states_to_clean\": [\"Foo\"], \"retention_period\": \"P1.5D\"}", 0, NULL},
+	};
+
+	EACH(row, rules)
+	{
+		AUTO_JSON *config = unit_json(row->config);
+		AUTO_JSON *parameters = json_pack("{s:O}", "config", config);
+		AUTO_JSON *deployment = json_pack("{s:o, s:b}", "parameter_openapi_schema", database_cleanup_schema(),
+		                                  "enforce_parameter_schema", row->enforced);
+		struct error err = {0};
+
+		int rc = parameters_check_schema(row->enforced >= 0 ? deployment : NULL, parameters, &err);
+		CHECK_RC(row->name, rc, row->error != NULL ? ERR_USAGE : 0, &err);
+		if (row->error != NULL)
+			CHECK_HAS(row->name, err.text, row->error);
+	}
+}
+
+UNIT_SUITE("cli/parameters", TEST(puts_flags_over_parameters), TEST(checks_flags_before_the_server_is_asked),
+           TEST(refuses_what_the_server_refuses))
