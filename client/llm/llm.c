@@ -423,6 +423,12 @@ static int post(struct llm *llm, struct llm_conversation *conversation, struct h
 	return rc;
 }
 
+/* Is it the force that the server refuses? Another 400 is not sent again. */
+static bool refuses_force(const struct llm *llm, const struct http_answer *answer)
+{
+	return answer->status == 400 && llm->settings->provider == LLM_OPENAI && strstr(answer->body, "tool_choice") != NULL;
+}
+
 /* Sends it, and once more without force where that is what the server refuses. */
 static int send_request(struct llm *llm, struct llm_conversation *conversation, bool must_call,
                         struct http_answer *ret_answer, struct error *err)
@@ -432,7 +438,7 @@ static int send_request(struct llm *llm, struct llm_conversation *conversation, 
 	if (set_choice(conversation, force) != 0)
 		return error_nomem(err);
 	int rc = post(llm, conversation, ret_answer, err);
-	if (rc != 0 || ret_answer->status != 400 || !force || llm->settings->provider != LLM_OPENAI ||
+	if (rc != 0 || !force || !refuses_force(llm, ret_answer) ||
 	    json_object_get(conversation->request, "tools") == NULL)
 		return rc;
 

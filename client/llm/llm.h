@@ -113,8 +113,8 @@ int llm_add_results(struct llm_conversation *conversation, const struct llm_tool
                     struct error *err) MUST_CHECK;
 
 /* One turn of the model: sends the conversation, and appends to it what the model says (so that results and the next
- * question follow it). @must_call: it has to call a tool; a server that does not know how to force that (it answers 400)
- * is asked again without, and many do not obey: expect text.
+ * question follow it). @must_call: it has to call a tool; a server that does not know how to force that (it answers 400
+ * and names tool_choice) is asked again without, and many do not obey: expect text.
  * Blocks for all tries. Returns 0, or (the conversation is then as it was, and may be asked again)
  *   ERR_DECODE     an answer that cannot be read, or is no model's      ERR_AUTH     401, 403
  *   ERR_INVALID    400, 413, 422: the request as it is                  ERR_NO_ROUTE 404, 405: address or model

@@ -229,5 +229,5 @@ static void ends_with_the_process(void)
 	stop_done(&stop);
 }
 
-UNIT_SUITE("client/llm/llm_faults", TEST(tells_faults), TEST(hides_the_key_in_an_answer), TEST(ends_with_its_deadline), TEST(ends_when_it_is_not_wanted),
-           TEST(counts_every_byte_it_sends), TEST(ends_with_the_process))
+UNIT_SUITE("client/llm/llm_faults", TEST(tells_faults), TEST(hides_the_key_in_an_answer), TEST(ends_with_its_deadline),
+           TEST(ends_when_it_is_not_wanted), TEST(counts_every_byte_it_sends), TEST(ends_with_the_process))

@@ -236,9 +236,10 @@ static void asks_without_force_where_force_is_refused(void)
 		size_t requests;
 		int rc;
 	} rows[] = {
-		{"refused", true, {{.status = 400}, {.body = "{\"choices\": []}"}, {.body = "{\"choices\": []}"}},
+		{"refused", true, {{.status = 400, .body = "{\"error\": {\"message\": \"tool_choice: unknown\"}}"}, {.body = "{\"choices\": []}"}, {.body = "{\"choices\": []}"}},
 		 {"required", "auto", "auto"}, 3, 0},
-		{"refused for another reason", true, {{.status = 400}, {.status = 400}}, {"required", "auto"}, 2, ERR_INVALID},
+		{"refused for another reason", true, {{.status = 400}}, {"required"}, 1, ERR_INVALID},
+		{"refused for one more", true, {{.status = 400, .body = "tool_choice"}, {.status = 400}}, {"required", "auto"}, 2, ERR_INVALID},
 		{"not forced", false, {{.status = 400}}, {"auto"}, 1, ERR_INVALID},
 		{"forbidden", true, {{.status = 403}}, {"required"}, 1, ERR_AUTH},
 	};
