@@ -66,7 +66,7 @@ static bool on_message(void *arg, const char *data, size_t len)
 	if (!reading->found && message_answers(&message, reading->id)) {
 		*reading->answer = message;
 		reading->found = true;
-		return true;
+		return false;
 	}
 	if (message.kind == MESSAGE_REQUEST && json_array_append_new(reading->replies, message_reply(&message)) != 0)
 		reading->rc = error_nomem(reading->err);
@@ -78,14 +78,12 @@ static bool on_data(void *arg, const char *data, size_t len)
 {
 	struct reading *reading = arg;
 
-	if (reading->found) /* the stream should have ended by now */
-		return false;
 	reading->bytes += len;
 	if (reading->bytes > MCP_MESSAGE_MAX)
 		reading->rc = error_set(reading->err, ERR_TRANSPORT, "an answer of more than 10 MiB");
 	else if (is_type(reading->http, "text/event-stream"))
 		reading->rc = sse_feed(&reading->sse, data, len, on_message, reading, reading->err);
-	return reading->rc == 0;
+	return reading->rc == 0 && !reading->found; /* nothing else is waited for */
 }
 
 /* The server's own words for a refusal. */
@@ -159,7 +157,7 @@ static int read_answer(struct streamable *t, const struct http_answer *answer, s
 	return error_set(err, ERR_DECODE, "HTTP %d without the answer: %.200s", answer->status, answer->body);
 }
 
-/* A stream that stays open after the answer ends with the time; the answer counts all the same. */
+/* What was found counts, however the stream ends after it. */
 static int post(struct streamable *t, const json_t *message, int64_t timeout_ms, struct reading *reading)
 {
 	struct http_request request = {.method = "POST", .path = "", .body = message, .budget_ms = timeout_ms,

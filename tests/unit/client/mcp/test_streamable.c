@@ -1,4 +1,5 @@
 /* A session over streamable HTTP, with a scripted server that answers as the real one was recorded. */
+#include "client/base/clock.h"
 #include "client/mcp/mcp.h"
 
 #include <string.h>
@@ -205,13 +206,15 @@ static void does_not_need_the_streams_end(void)
 	static const struct http_step steps[] = {
 		OPEN, CALL({.headers = SSE_TYPE, .trick = TRICK_OPEN, .body = EVENT(TOOL_RESULT(2, "yes"))}), DELETE};
 	struct http_server *server = http_server_script(steps, COUNT_OF(steps));
-	struct mcp_settings settings = {.start_timeout_ms = 60000, .call_timeout_ms = 1000};
+	struct mcp_settings settings = {.start_timeout_ms = 60000, .call_timeout_ms = 60000};
 	struct mcp *mcp = NULL;
 	struct error err;
 	char url[100];
+	int64_t began_ms = clock_mono_ms();
 
 	if (CHECK_RC("open", open_at(http_server_url(server), "/mcp", &settings, url, sizeof url, &mcp, &err), 0, &err))
 		call(mcp, "open", 0, "yes");
+	CHECK("open", clock_mono_ms() - began_ms < 30000);
 	mcp_close(mcp);
 	(void)api_stop_server(server, "open");
 }
