@@ -16,6 +16,8 @@
 /* Of the model's words, or of what is wrong with them, in the rule that stops it: bytes. */
 #define WORDS_MAX 500
 #define PROBLEM_MAX 1500
+/* What @bytes of a tool's answer take in a request, about: JSON in a JSON string. */
+#define IN_REQUEST(bytes) ((bytes) + (bytes) / 4)
 
 /* One investigation. */
 struct agent {
@@ -32,6 +34,7 @@ struct agent {
 	int64_t tool_calls;
 	int64_t investigated;
 	int corrections;
+	size_t pending; /* bytes of answers that go with the next request, and are not in the conversation yet */
 	json_t *decision;
 	struct text unsure; /* the rule, once there is one */
 };
@@ -164,6 +167,14 @@ static int correct_text(struct agent *agent, struct error *err)
 	return llm_add_user(agent->conversation, text_str(&text), err);
 }
 
+/* Could the answer of one more tool make the next request too much? Then it is the last one, and the model is told so. */
+static bool is_last_request(const struct agent *agent)
+{
+	size_t next = llm_bytes_next(agent->conversation) + IN_REQUEST(agent->pending + TOOLBOX_ANSWER_MAX);
+
+	return llm_bytes_sent(agent->conversation) + next > (size_t)agent->settings->max_bytes;
+}
+
 /* Calls a tool, unless that is one too many. */
 static int call_tool(struct agent *agent, const struct llm_tool_call *call, struct toolbox_answer *ret_answer,
                      struct error *err)
@@ -178,6 +189,9 @@ static int call_tool(struct agent *agent, const struct llm_tool_call *call, stru
 	if (agent->tool_calls >= s->max_tool_calls)
 		text_addf(&refusal, "Error: not called: all %" PRId64 " calls are used up. Decide now with '%s' by what you know.",
 		          s->max_tool_calls, s->decision.name);
+	else if (is_last_request(agent))
+		text_addf(&refusal, "Error: not called: its answer could be more than may be sent. Decide now with '%s' by what you know.",
+		          s->decision.name);
 	else if (call->arguments == NULL)
 		text_addf(&refusal, "Error: %s", call->complaint != NULL ? call->complaint : "the arguments are no JSON object");
 	if (refusal.len > 0) {
@@ -231,6 +245,7 @@ static int answer_calls(struct agent *agent, const struct llm_turn *turn, const 
 	struct llm_tool_result results[LLM_CALLS_MAX];
 	int rc = 0;
 
+	agent->pending = 0;
 	for (size_t i = 0; rc == 0 && i < turn->call_count; i++) {
 		const struct llm_tool_call *call = &turn->calls[i];
 		bool ask = call_tools && !is_decision(agent, call);
@@ -243,6 +258,7 @@ static int answer_calls(struct agent *agent, const struct llm_turn *turn, const 
 		}
 		rc = answer_call(agent, call, &answers[i], err);
 		results[i].text = answers[i].text;
+		agent->pending += answers[i].text != NULL ? strlen(answers[i].text) : 0;
 		results[i].is_error = answers[i].is_error;
 	}
 	if (rc == 0)

@@ -172,6 +172,17 @@ static void keeps_to_its_limits(void)
 	agent_result_release(&result);
 	CHECK_INT("bytes", investigation_close(&i, "bytes"), 1);
 
+	/* The answer of a tool could be too much for another request: it is told to decide, while it still can. */
+	investigation_open(&i, look, START);
+	i.settings.max_bytes = 15000;
+	CHECK_RC("told to decide", agent_run(&i.settings, &result, &err), 0, &err);
+	check_end("told to decide", &result, YES, NULL);
+	CHECK_INT("told to decide", result.investigated, 0);
+	AUTO_FREE char *told = json_write(json_array_get(i.requests, 1), 0);
+	CHECK_HAS("told to decide", told, "Error: not called: its answer could be more than may be sent. Decide now");
+	agent_result_release(&result);
+	CHECK_INT("told to decide", investigation_close(&i, "told to decide"), 2);
+
 	/* Cancelled after the first answer. */
 	investigation_open(&i, look, START ANSWER(4, GOOD));
 	i.go_on = 2;
