@@ -307,14 +307,15 @@ static int find_verdict(struct flow_ctx *ctx, const struct flow_ai *ai, const st
 	                                  : investigate(ctx, ai, plan, starts, ret_verdict, err);
 }
 
-static void log_verdict(struct flow_ctx *ctx, const struct agent_verdict *verdict, const json_t *advice)
+/* @is_news: it was not said before, when the run was queued. */
+static void log_verdict(struct flow_ctx *ctx, const struct agent_verdict *verdict, const json_t *advice, bool is_news)
 {
 	const struct agent_decision *d = &verdict->decision;
 	const char *unsure = json_string_value(json_object_get(advice, "unsure"));
 	size_t i;
 	json_t *concern;
 
-	if (verdict->has_decision) {
+	if (is_news && verdict->has_decision) {
 		flow_log(ctx, LOG_LEVEL_INFO, "the AI agent %s, confidence %.3g: %s", d->approved ? "approves" : "does not approve",
 		         d->confidence, d->reasoning);
 		json_array_foreach(d->concerns, i, concern)
@@ -325,13 +326,13 @@ static void log_verdict(struct flow_ctx *ctx, const struct agent_verdict *verdic
 }
 
 /* What @verdict (taken) comes to. */
-static int judge(struct flow_ctx *ctx, const struct flow_ai *ai, const struct plan *plan, struct agent_verdict *verdict,
+static int judge(struct flow_ctx *ctx, const struct plan *plan, struct agent_verdict *verdict, bool is_news,
                  struct decision *ret_decision, bool *ret_ask_person, struct error *err)
 {
-	int rc = agent_verdict_judge(verdict, plan, ai->settings, ret_decision, ret_ask_person, err);
+	int rc = agent_verdict_judge(verdict, plan, flow_ai(ctx).settings, ret_decision, ret_ask_person, err);
 
 	if (rc == 0) {
-		log_verdict(ctx, verdict, ret_decision->advice);
+		log_verdict(ctx, verdict, ret_decision->advice, is_news);
 		if (ret_decision->approved)
 			flow_note_approval(ctx, verdict->decided_at);
 	}
@@ -350,7 +351,7 @@ int agent_approval(struct flow_ctx *ctx, const struct plan *plan, struct decisio
 		return flow_halted(ctx) ? rc
 		                        : error_prefix(err, rc, "the AI agent is broken, nothing was deleted; mend it, or run it again with "
 		                                       "approval_type 'human'");
-	return judge(ctx, &ai, plan, &verdict, ret_decision, ret_ask_person, err);
+	return judge(ctx, plan, &verdict, /* is_news= */ true, ret_decision, ret_ask_person, err);
 }
 
 int agent_approval_stored(struct flow_ctx *ctx, const struct plan *plan, struct decision *ret_decision, struct error *err)
@@ -365,7 +366,7 @@ int agent_approval_stored(struct flow_ctx *ctx, const struct plan *plan, struct 
 		rc = agent_verdict_unsure("what the AI agent decided is not stored any more", "", prefect_now(flow_api(ctx)), &verdict, err);
 	if (rc == 0) {
 		advises = advises || verdict.asked == AGENT_ASKED_TO_ADVISE;
-		rc = judge(ctx, &ai, plan, &verdict, ret_decision, &ask_person, err);
+		rc = judge(ctx, plan, &verdict, /* is_news= */ false, ret_decision, &ask_person, err);
 	}
 	if (rc != 0 || ret_decision->approved || !ask_person || !advises)
 		return rc;

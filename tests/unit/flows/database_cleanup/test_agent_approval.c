@@ -187,4 +187,31 @@ static void leaves_alone_what_is_another_ones(void)
 	close_scene(&scene, "taken", 2);
 }
 
-UNIT_SUITE("flows/database_cleanup/agent_approval", TEST(asks_once_for_a_plan), TEST(leaves_alone_what_is_another_ones))
+/* A run that was queued and starts again does not tell its whole decision once more. */
+static void says_its_decision_once(void)
+{
+	static const char *const none[ANSWERS_MAX] = {NULL};
+	static char period[] = "P30D";
+
+	for (int queued = 0; queued < 2; queued++) {
+		struct scene scene;
+		struct plan plan = {.planned_at = 31 * 86400 * US_PER_SEC, .cutoff = 86400 * US_PER_SEC, .retention = period, .total = 10,
+		                    .states = json_array(), .digest = DIGEST};
+		struct decision decision = {0};
+		struct error err;
+		bool ask;
+
+		open_scene(&scene, none, DECISION("true"), NULL, false);
+		int rc = queued ? agent_approval_stored(scene.flow.ctx, &plan, &decision, &err)
+		                : agent_approval(scene.flow.ctx, &plan, &decision, &ask, &err);
+		CHECK_RC("said", rc, 0, &err);
+		CHECK("said", decision.approved);
+		CHECK_INT("said", unit_flow_logged(&scene.flow, "the AI agent approves, confidence 0.9: Stored."), !queued);
+		decision_release(&decision);
+		json_decref(plan.states);
+		close_scene(&scene, "said", 0);
+	}
+}
+
+UNIT_SUITE("flows/database_cleanup/agent_approval", TEST(asks_once_for_a_plan), TEST(leaves_alone_what_is_another_ones),
+           TEST(says_its_decision_once))
