@@ -21,6 +21,7 @@ struct prefect {
 	const char *url; /* borrowed: of the settings */
 	struct server_clock *clock;
 	char client_id[UUID_SIZE]; /* names this session to the server's CSRF protection */
+	int64_t deadline_ms;       /* of all requests, by clock_mono_ms(); 0: none */
 };
 
 struct prefect *prefect_new(const struct http_settings *http, struct server_clock *clock)
@@ -73,6 +74,11 @@ static void learn_clock(struct server_clock *clock, time_us date)
 		ahead = 0; /* ours is finer then */
 	atomic_store(&clock->ahead_us, ahead);
 	atomic_store(&clock->since_mono_us, now + ahead - clock_mono_ms() * 1000);
+}
+
+void prefect_set_deadline(struct prefect *prefect, int64_t ms)
+{
+	prefect->deadline_ms = ms > 0 ? clock_mono_ms() + ms : 0;
 }
 
 const struct http_effort *prefect_last_effort(const struct prefect *prefect)
@@ -304,6 +310,11 @@ static int call_path(struct prefect *prefect, const struct prefect_request *requ
 		.tries_max = request->once_ms > 0 ? 1 : 0,
 	};
 	struct http_answer answer;
+
+	if (prefect->deadline_ms > 0) {
+		int64_t left = prefect->deadline_ms - clock_mono_ms();
+		http.limit_ms = left > 1 ? left : 1;
+	}
 
 	int rc = send_request(prefect, &http, &answer, request->ret_ambiguous, err);
 	if (rc != 0)

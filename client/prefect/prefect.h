@@ -78,6 +78,10 @@ int prefect_call(struct prefect *prefect, struct prefect_request request, json_t
 int prefect_count(struct prefect *prefect, json_t *body, int64_t *ret_count, struct error *err,
                   const char *path) MUST_CHECK;
 
+/* All requests from now on, with all their tries and their last answers, end within @ms from now: ERR_TRANSPORT or ERR_BUSY.
+ * 0: as the settings say again. */
+void prefect_set_deadline(struct prefect *prefect, int64_t ms);
+
 /* What the latest request of this session cost; borrowed. */
 const struct http_effort *prefect_last_effort(const struct prefect *prefect);
 

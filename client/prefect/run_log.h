@@ -14,7 +14,7 @@ int run_log_read(struct prefect *prefect, const char *flow_run_id, time_us since
                  struct error *err) MUST_CHECK;
 
 /* POST /logs/filter: looks for the log lines of these flow runs (an array of ids), also of such that do not exist any more.
- * One page: @ret_lines is PREFECT_PAGE_MAX where there may be more. @ret_runs (may be NULL): how many of the runs those
+ * A page at most: @ret_lines is PREFECT_PAGE_MAX where there may be more. @ret_runs (may be NULL): how many of the runs those
  * lines are of. */
 int run_log_look(struct prefect *prefect, const json_t *flow_run_ids, int64_t *ret_lines, int64_t *ret_runs,
                  struct error *err) MUST_CHECK;

@@ -32,6 +32,11 @@
 #define PASSES_MAX 3
 /* Nor more windows of artifacts of which nothing comes. */
 #define IDLE_WINDOWS_MAX 3
+/* Counting all artifacts of a plan may take so long. A call that takes longer than SLOW_MS, more than the tries of a server
+ * that is away, is made so often: counting and finding artifacts may be too much for a large database. */
+#define COUNT_MS 15000
+#define SLOW_MS 12000
+#define SLOW_MAX 2
 /* A body that was told to stop has so long to delete the artifacts of what it deleted. */
 #define SETTLE_MS 3000
 /* Before each other chance for runs at which the server failed (HTTP 5xx): it may have had a bad moment. Not longer than
@@ -67,6 +72,7 @@ struct deletion {
 	struct window window;     /* the runs with artifacts that are being deleted */
 	json_t *in_window;        /* owned: ids of those of them that are deleted, by the server's answers */
 	bool window_lost;         /* an answer was lost: those that are gone count as deleted */
+	bool windows_off;         /* artifacts cannot be counted or found in time: the look at the end has to do */
 	int artifacts_in_row;     /* deleted since the last pause */
 };
 
@@ -206,12 +212,17 @@ static enum call read_ids(struct deletion *d, const struct slice *slice, int lim
 	enum call result = CALL_REFUSED;
 	bool again = true;
 
+	/* A server with another PREFECT_SERVER_API_DEFAULT_LIMIT takes smaller pages. */
 	for (int tries = 1; again; tries++) {
 		int rc = filter == NULL ? error_nomem(err)
 		                        : flow_run_filter(flow_api(d->ctx),
 		                                          &(struct flow_run_query){
 													  .flow_runs = filter, .sort = "ID_DESC", .limit = limit},
 		                                          &runs, &count, err);
+		if (rc == ERR_INVALID && limit > 1) {
+			limit /= 2;
+			continue;
+		}
 		result = call_result(d, rc, tries, err, &again);
 	}
 	if (result != CALL_OK)
@@ -502,12 +513,15 @@ static bool find_window(struct deletion *d, const struct slice *slice, json_t **
 	bool ok = false;
 	bool again = true;
 	bool whole = true;
+	int slow = 0;
 
 	for (int tries = 1; again; tries++) {
 		int rc = window_find(flow_api(d->ctx), filter, ret_runs, &whole, &err);
-		again = window_step(d, rc, tries, &err, &ok);
+		slow += prefect_last_effort(flow_api(d->ctx))->took_ms >= SLOW_MS;
+		again = window_step(d, rc, tries, &err, &ok) && slow < SLOW_MAX;
 	}
 	d->window.unsure = d->window.unsure || !whole || !ok;
+	d->windows_off = !ok;
 	return ok;
 }
 
@@ -672,18 +686,25 @@ static bool delete_with_artifacts(struct deletion *d, bool again_started, int *r
 	int64_t artifacts = 0;
 	bool ok = false;
 	bool again = true;
+	int slow = 0;
 
 	if (again_started && !finish_window(d, ret_rc, err))
 		return false;
+	if (d->windows_off)
+		return true;
 	for (int tries = 1; again; tries++) {
+		prefect_set_deadline(flow_api(d->ctx), COUNT_MS);
 		int rc = window_count(flow_api(d->ctx), d->plan, &artifacts, err);
-		again = window_step(d, rc, tries, err, &ok);
+		prefect_set_deadline(flow_api(d->ctx), 0);
+		slow += prefect_last_effort(flow_api(d->ctx))->took_ms >= SLOW_MS;
+		again = window_step(d, rc, tries, err, &ok) && slow < SLOW_MAX;
 	}
 	if (flow_halted(d->ctx))
 		return false;
 	if (!ok)
 		flow_log(d->ctx, LOG_LEVEL_WARNING, "the artifacts of the flow runs cannot be counted: %s", err->text);
 	d->window.unsure = d->window.unsure || !ok;
+	d->windows_off = !ok;
 	for (size_t i = 0; artifacts > 0 && i < d->plan->slice_count; i++)
 		if (!delete_windows(d, &d->plan->slices[i]))
 			return false;

@@ -14,6 +14,7 @@
 #define LOG_RUNS 20
 #define DEPLOYMENTS_NAMED 3
 /* Who waits for the form is not kept waiting longer for what stands beside the counts. */
+#define MEASURE_MS 10000
 #define TABLE_MS 10000
 #define CELL_SIZE 400
 
@@ -230,8 +231,12 @@ void preview_measure(struct prefect *prefect, const struct plan *plan, struct pr
 	struct preview_extent extent = {0};
 	time_us newest = 0;
 
-	if (count_belongings(prefect, plan, &all, &extent, NULL) != 0 ||
-	    look_at_newest(prefect, plan, &all, &newest, &extent, NULL) != 0)
+	prefect_set_deadline(prefect, MEASURE_MS);
+	int rc = count_belongings(prefect, plan, &all, &extent, NULL);
+	if (rc == 0)
+		rc = look_at_newest(prefect, plan, &all, &newest, &extent, NULL);
+	prefect_set_deadline(prefect, 0);
+	if (rc != 0)
 		return;
 	extent.known = true;
 	extent.logs_known = logs_are_all(&extent, plan->total);
@@ -240,7 +245,9 @@ void preview_measure(struct prefect *prefect, const struct plan *plan, struct pr
 
 static void show_table(struct flow_ctx *ctx, const struct plan *plan, const struct preview *preview)
 {
+	prefect_set_deadline(flow_api(ctx), TABLE_MS);
 	AUTO_JSON *rows = preview_table(flow_api(ctx), plan, preview);
+	prefect_set_deadline(flow_api(ctx), 0);
 	AUTO_FREE char *text = rows != NULL ? json_write(rows, 0) : NULL;
 	AUTO_JSON *data = text != NULL ? json_string(text) : NULL;
 	char description[160];

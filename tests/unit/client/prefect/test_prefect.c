@@ -404,6 +404,24 @@ static void makes_addresses(void)
 	free(escaped);
 }
 
+/* A server that does not answer is waited for until then, whatever the settings say. */
+static void keeps_its_deadline(void)
+{
+	static const struct http_step steps[] = {{.method = "GET", .path = "/x", .reply = {.trick = TRICK_STALL}},
+	                                         {.method = "GET", .path = "/x", .reply = {.body = "1"}}};
+	AUTO_JSON *answer = NULL;
+	struct api api;
+	struct error err;
+
+	api_open(&api, steps, COUNT_OF(steps));
+	prefect_set_deadline(api.prefect, 50);
+	CHECK_RC("late", prefect_get(api.prefect, &answer, &err, "/x"), ERR_TRANSPORT, &err);
+	CHECK_INT("tries", prefect_last_effort(api.prefect)->tries, 1);
+	prefect_set_deadline(api.prefect, 0);
+	CHECK_RC("without", prefect_get(api.prefect, &answer, &err, "/x"), 0, &err);
+	(void)api_close(&api, "deadline");
+}
+
 UNIT_SUITE("client/prefect/prefect", TEST(turns_statuses_into_errors), TEST(hands_on_the_wish), TEST(cuts_long_words),
            TEST(reads_answers), TEST(says_what_to_look_at), TEST(hands_out_the_refusal), TEST(fetches_csrf_tokens), TEST(renews_csrf_tokens),
-           TEST(learns_the_servers_clock), TEST(outlasts_jumps_of_our_clock), TEST(makes_addresses))
+           TEST(learns_the_servers_clock), TEST(outlasts_jumps_of_our_clock), TEST(makes_addresses), TEST(keeps_its_deadline))
