@@ -12,8 +12,8 @@
 #include "client/base/clock.h"
 #include "client/base/text.h"
 
-#define MESSAGE_MAX_BYTES 2048
-#define NAME_MAX_BYTES 256
+#define MESSAGE_MAX_BYTES 1900
+#define NAME_MAX_BYTES 160
 /* One write() of more than this may be mixed with others' in a pipe (PIPE_BUF). */
 #define LINE_MAX_BYTES 4096
 
