@@ -26,7 +26,7 @@ def end(api, run_id):
 def wait_queued(api, idle, run_id, first):
     """Returns the state's message of a run that waits for another one."""
     name = api.run(first)["name"]
-    idle.wait_log(run_id, f"'{name}' ({first}) was approved earlier")
+    idle.wait_log(run_id, f"'{name}' ({first}) was approved earlier", timeout=30)  # whoever deletes looks after its pause
     return wait_until(lambda: f"'{name}'" in (api.run(run_id)["state"]["message"] or "") and api.run(run_id)["state"]["message"],
                       40, "the state says for whom it waits")
 
