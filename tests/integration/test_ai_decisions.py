@@ -270,6 +270,8 @@ def test_nothing_to_delete(ai):
 def test_a_dry_run(ai, old):
     state, _ = old(2)
     run_id = ai.use().investigate(state, look(), decide(), dry_run=True)
-    assert ai.result(run_id) == {"status": "dry_run", "would_delete": 2}
+    result = ai.result(run_id)
+    assert result.pop("advice")["approved"] is True
+    assert result == {"status": "dry_run", "would_delete": 2}
     assert ai.model.plan["dry_run"] is True
     ai.assert_gone()
