@@ -133,8 +133,9 @@ class Bench:
             name = unique("Own")
             self.history(old_runs(count, name))
             _, run, _ = self.janitor(deployment, name, job_variables={"batch_pause_ms": 0})
-            lines = "\n".join(self.api.logs(run))
-            started, = re.findall(r"the deletion took ([\d.]+) (ms|s|min)", lines)
+            started, = wait_until(
+                lambda: re.findall(r"the deletion took ([\d.]+) (ms|s|min)", "\n".join(self.api.logs(run))), 30,
+                "how long the deletion took, in the run's log, which is a second behind")
             seconds = float(started[0]) * {"ms": 0.001, "s": 1, "min": 60}[started[1]]
             rates.append(count / seconds)
             self.settle()
