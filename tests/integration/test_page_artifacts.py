@@ -78,7 +78,7 @@ def test_cancelled_between_artifacts(api, db, idle, old, worker, page, proxy):
         api.post("/artifacts/", {"type": "markdown", "key": "many", "data": "x", "flow_run_id": ids[0]})
     worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
     run_id = idle.ask(state, batch_size=10)
-    rule = proxy.add(act.nothing(), "DELETE", "/artifacts/")
+    rule = proxy.add(act.delay(0.1), "DELETE", "/artifacts/", count=None)
     idle.answer(run_id, True)
     rule.wait()
     api.cancel(run_id)
