@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/base/text.h"
 #include "worker/pool.h"
 #include "worker/skew.h"
 #include "worker/worker.h"
@@ -12,6 +13,9 @@
 #define EXPIRED_ROUNDS 10
 #define EXPIRED_PAST_MS (60 * 60 * 1000)
 
+/* Work pools that a warning names, about. */
+#define POOLS_NAMED 8
+
 static int heartbeat(struct worker *worker, struct prefect *prefect, struct error *err)
 {
 	AUTO_JSON *metadata =
@@ -19,6 +23,29 @@ static int heartbeat(struct worker *worker, struct prefect *prefect, struct erro
 	int interval_s = (int)((worker->settings->heartbeat_ms + 999) / 1000);
 
 	return work_pool_heartbeat(prefect, worker->settings->pool, worker->name, interval_s, metadata, err);
+}
+
+/* A pool that nobody has may be one that is misspelt: a worker in it would wait for ever. */
+static void tell_created(struct prefect *prefect, const char *pool)
+{
+	AUTO_JSON *names = NULL;
+	AUTO_TEXT others = {.max = 600};
+	char clean[JSON_LABEL_SIZE];
+	size_t i;
+	json_t *name;
+
+	if (work_pool_names(prefect, WORKER_TYPE, POOLS_NAMED + 1, &names, NULL) == 0)
+		json_array_foreach(names, i, name)
+			if (strcmp(json_string_value(name), pool) != 0) {
+				text_clean(clean, sizeof clean, json_string_value(name), json_string_length(name));
+				text_addf(&others, "%s'%s'", others.len > 0 ? ", " : "", clean);
+			}
+	if (others.len == 0)
+		log_info("created work pool '%s' (type " WORKER_TYPE ")", pool);
+	else
+		log_warning("created work pool '%s' (type " WORKER_TYPE "), which no deployment uses yet; there are others of this type: "
+		            "%s%s; if one of them is meant, start with --pool NAME", pool, text_str(&others),
+		            json_array_size(names) > POOLS_NAMED ? " and more" : "");
 }
 
 int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
@@ -30,7 +57,7 @@ int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
 	if (rc != 0)
 		return rc;
 	if (created)
-		log_info("created work pool '%s' (type %s)", pool.name, pool.type);
+		tell_created(prefect, pool.name);
 	work_pool_release(&pool);
 	return heartbeat(worker, prefect, err);
 }

@@ -60,6 +60,33 @@ int work_pool_ensure(struct prefect *prefect, const char *name, const char *type
 	return 0;
 }
 
+int work_pool_names(struct prefect *prefect, const char *type, int max, json_t **ret_names, struct error *err)
+{
+	AUTO_JSON *pools = NULL;
+	AUTO_JSON *names = json_array();
+	size_t i;
+	json_t *pool;
+
+	if (names == NULL)
+		return error_nomem(err);
+	int rc = prefect_post(prefect, json_pack("{s:{s:{s:[s]}}, s:i}", "work_pools", "type", "any_", type, "limit", max),
+	                      PREFECT_REPEATABLE, &pools, err, "/work_pools/filter");
+	if (rc != 0)
+		return rc;
+	if (!json_is_array(pools))
+		return error_set(err, ERR_DECODE, "POST /work_pools/filter: the answer is not a list");
+	json_array_foreach(pools, i, pool)
+	{
+		json_t *name = json_object_get(pool, "name");
+		if (!json_is_string(name))
+			return error_set(err, ERR_DECODE, "POST /work_pools/filter: a work pool without a name");
+		if (json_array_append(names, name) != 0)
+			return error_nomem(err);
+	}
+	*ret_names = json_incref(names);
+	return 0;
+}
+
 int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *worker, int interval_s,
                         const json_t *metadata, struct error *err)
 {

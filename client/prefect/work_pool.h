@@ -26,6 +26,9 @@ int work_pool_ensure(struct prefect *prefect, const char *name, const char *type
                      const json_t *template, struct work_pool *ret_pool, bool *ret_created,
                      struct error *err) MUST_CHECK;
 
+/* POST /work_pools/filter: the names of the work pools of @type, @max at most, as an array of strings (a new reference). */
+int work_pool_names(struct prefect *prefect, const char *type, int max, json_t **ret_names, struct error *err) MUST_CHECK;
+
 /* POST /work_pools/{name}/workers/heartbeat. @metadata is borrowed. */
 int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *worker, int interval_s,
                         const json_t *metadata, struct error *err) MUST_CHECK;

@@ -22,12 +22,21 @@ def test_the_server_knows_the_worker(api, idle, worker):
     one = worker(pool)  # makes its pool itself
     wait_until(lambda: api.request("GET", f"/work_pools/{pool}").status_code == 200, 10, "the pool")
     assert api.get(f"/work_pools/{pool}")["type"] == "janitor"
+    # One that is misspelt is made all the same, but not without a word.
+    one.wait_output(f"WARNING | created work pool '{pool}' (type janitor), which no deployment uses yet; there are others of "
+                    "this type: '")
     wait_until(lambda: api.get(f"/work_pools/{pool}")["status"] == "READY", 10, "the pool is ready")
     [shown] = api.post(f"/work_pools/{pool}/workers/filter")
     assert (shown["name"], shown["status"]) == (one.name, "ONLINE")
     heartbeat = shown["last_heartbeat_time"]
     wait_until(lambda: api.post(f"/work_pools/{pool}/workers/filter")[0]["last_heartbeat_time"] > heartbeat, 10,
                "another heartbeat")
+
+
+def test_a_pool_that_is_there_is_no_news(idle, worker):
+    one = worker(idle.pool)
+    one.wait_output("started: work pool")
+    assert "created work pool" not in one.output()
 
 
 def test_queue_and_deployment_become_ready(api, idle, worker):

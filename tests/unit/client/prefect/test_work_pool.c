@@ -167,6 +167,40 @@ static void asks_who_is_there(void)
 	}
 }
 
+static void lists_pools_of_a_type(void)
+{
+	static const struct {
+		const char *name;
+		struct http_step step;
+		int rc;
+		const char *want;
+	} rows[] = {
+		{"some",
+		 {.method = "POST", .path = "/work_pools/filter", .body = "{\"work_pools\":{\"type\":{\"any_\":[\"janitor\"]}},\"limit\":9}",
+		  .reply = {.body = "[{\"name\": \"b\"}, {\"name\": \"a\", \"type\": \"janitor\"}]"}}, 0, "[\"b\", \"a\"]"},
+		{"none", {.method = "POST", .reply = {.body = "[]"}}, 0, "[]"},
+		{"no name", {.method = "POST", .reply = {.body = "[{\"name\": 7}]"}}, ERR_DECODE, NULL},
+		{"no list", {.method = "POST", .reply = {.body = "{}"}}, ERR_DECODE, NULL},
+		{"refused", {.method = "POST", .reply = {.status = 401}}, ERR_AUTH, NULL},
+	};
+
+	EACH(row, rows)
+	{
+		struct api api;
+		struct error err;
+		json_t *names = NULL;
+
+		api_open(&api, &row->step, 1);
+		CHECK_RC(row->name, work_pool_names(api.prefect, "janitor", 9, &names, &err), row->rc, &err);
+		if (row->want != NULL)
+			CHECK_JSON(row->name, names, row->want);
+		else
+			CHECK(row->name, names == NULL);
+		json_decref(names);
+		(void)api_close(&api, row->name);
+	}
+}
+
 static void sends_heartbeats(void)
 {
 	static const struct http_step step = {
@@ -264,5 +298,5 @@ static void handles_flows_and_deployments(void)
 }
 
 UNIT_SUITE("client/prefect/work_pool", TEST(takes_the_nearest_variable), TEST(ensures_the_pool),
-           TEST(fetches_scheduled_runs), TEST(asks_who_is_there), TEST(sends_heartbeats),
+           TEST(fetches_scheduled_runs), TEST(asks_who_is_there), TEST(lists_pools_of_a_type), TEST(sends_heartbeats),
            TEST(keeps_inputs), TEST(handles_flows_and_deployments))
