@@ -121,6 +121,44 @@ static int place(const struct settings *settings, struct prefect *prefect, json_
 	return deployment_upsert(prefect, json_incref(body), ret_deployment, err);
 }
 
+/* The schedule that was made from @entry of the body. */
+static const json_t *made_from(const json_t *schedules, const json_t *entry)
+{
+	const json_t *slug = json_object_get(entry, "slug");
+	size_t i;
+	json_t *schedule;
+
+	json_array_foreach(schedules, i, schedule)
+		if (json_array_size(schedules) == 1 || (slug != NULL && json_equal(json_object_get(schedule, "slug"), slug)) ||
+		    (slug == NULL && json_equal(json_object_get(schedule, "schedule"), json_object_get(entry, "schedule"))))
+			return schedule;
+	return NULL;
+}
+
+/* The server takes no max_scheduled_runs with a deployment, only with a schedule that is there. */
+static int limit_schedules(struct prefect *prefect, const struct deployment *deployment, const json_t *body, struct error *err)
+{
+	AUTO_JSON *made = NULL;
+	size_t i;
+	json_t *entry;
+	int rc = 0;
+
+	json_array_foreach(json_object_get(body, "schedules"), i, entry)
+	{
+		if (json_object_get(entry, "max_scheduled_runs") == NULL)
+			continue;
+		if (made == NULL)
+			rc = find_existing(prefect, deployment->name, &made, err);
+		const char *id = json_string_value(json_object_get(made_from(json_object_get(made, "schedules"), entry), "id"));
+		if (rc == 0)
+			rc = id != NULL ? deployment_schedule_update(prefect, deployment->id, id, json_incref(entry), err)
+			                : error_set(err, ERR_NOT_FOUND, "the server does not list it");
+		if (rc != 0)
+			return error_prefix(err, rc, "the deployment is made, but its schedule has lost max_scheduled_runs, set it again");
+	}
+	return 0;
+}
+
 static int deploy(const struct settings *settings, struct prefect *prefect, struct error *err)
 {
 	struct deployment deployment;
@@ -140,7 +178,9 @@ static int deploy(const struct settings *settings, struct prefect *prefect, stru
 	printf("page        %s\n", page != NULL ? page : "");
 	(void)fflush(stdout);
 	warn_of_left_runs(prefect, existing, settings->pool);
-	rc = alerts_deploy(prefect, settings, &deployment, stdout, err);
+	rc = limit_schedules(prefect, &deployment, body, err);
+	if (rc == 0)
+		rc = alerts_deploy(prefect, settings, &deployment, stdout, err);
 	deployment_release(&deployment);
 	if (rc != 0)
 		return rc;

@@ -48,10 +48,16 @@ static int make_parameters(const struct settings *settings, const json_t *existi
 		rc = parameters_apply(settings, parameters, &changed, err);
 	if (rc != 0)
 		return rc;
-	rc = policy_read(parameters, &policy, err);
+	rc = parameters_check(parameters, &policy, err);
+	if (rc == 0) {
+		policy_release(&policy);
+		rc = parameters_check_schema(NULL, parameters, err);
+	}
+	/* Without the deployment they were right: deploy_body_check(). What it has is not replaced by a default that deletes more. */
+	if (rc == ERR_USAGE)
+		return error_prefix(err, rc, existing != NULL ? "the deployment's own parameters, which --param changes" : "--param");
 	if (rc != 0)
-		return error_prefix(err, rc, "--param");
-	policy_release(&policy);
+		return rc;
 	*ret_parameters = json_incref(parameters);
 	return 0;
 }
@@ -93,12 +99,36 @@ static int named_schedule(const struct settings *settings, const char *timezone,
 	return *ret_schedule != NULL ? 0 : error_nomem(err);
 }
 
-/* A schedule of the deployment, as it is created anew, with what of it is named changed. */
-static json_t *copy_schedule(const struct settings *settings, const json_t *entry)
+/* @named (taken) with what it leaves open as @old has it: the days of a cron, the start of an interval. */
+static json_t *merge_schedule(const json_t *old, json_t *named)
+{
+	static const char *const kinds[] = {"cron", "interval", "rrule"};
+	json_t *merged = NULL;
+
+	for (size_t i = 0; merged == NULL && i < sizeof kinds / sizeof kinds[0]; i++)
+		if (json_object_get(old, kinds[i]) != NULL && json_object_get(named, kinds[i]) != NULL)
+			merged = json_deep_copy(old);
+	if (merged == NULL)
+		return named;
+	if (json_object_get(old, "anchor_date") != NULL)
+		(void)json_object_del(named, "anchor_date");
+	int rc = json_object_update(merged, named);
+	json_decref(named);
+	if (rc != 0) {
+		json_decref(merged);
+		return NULL;
+	}
+	return merged;
+}
+
+/* A schedule of the deployment, as it is created anew, with what of it is named changed. @named (taken): the schedule that takes
+ * the place of its own; NULL: none. */
+static json_t *copy_schedule(const struct settings *settings, const json_t *entry, json_t *named)
 {
 	static const char *const kept[] = {"active", "parameters", "slug", "max_scheduled_runs"};
 	json_t *copy = json_object();
-	json_t *schedule = json_deep_copy(json_object_get(entry, "schedule"));
+	const json_t *old = json_object_get(entry, "schedule");
+	json_t *schedule = named != NULL ? merge_schedule(old, named) : json_deep_copy(old);
 	int rc = 0;
 
 	if (IS_NAMED(settings, timezone))
@@ -126,7 +156,7 @@ static int keep_schedules(const struct settings *settings, const json_t *old, js
 	if (IS_NAMED(settings, timezone) && json_array_size(old) == 0)
 		return error_set(err, ERR_USAGE, "--timezone: there is no schedule that it could be of; give --cron, --interval or --rrule too");
 	json_array_foreach(old, i, entry)
-		if (json_array_append_new(schedules, copy_schedule(settings, entry)) != 0)
+		if (json_array_append_new(schedules, copy_schedule(settings, entry, NULL)) != 0)
 			return error_nomem(err);
 	return 0;
 }
@@ -159,11 +189,14 @@ static int make_schedules(const struct settings *settings, const json_t *existin
 	int rc = settings->no_schedule ? 0 : named_schedule(settings, timezone, &schedule, err);
 	if (rc == 0 && schedule == NULL && !settings->no_schedule)
 		rc = keep_schedules(settings, old, schedules, err);
-	if (rc == 0 && schedule != NULL)
-		rc = json_array_append_new(schedules, json_pack("{s:o, s:b}", "schedule", schedule, "active",
-		                                                new_schedule_active(settings, existing, old))) == 0
+	if (rc == 0 && schedule != NULL) {
+		json_t *made = json_array_size(old) == 1 ? copy_schedule(settings, json_array_get(old, 0), schedule)
+		                                         : json_pack("{s:o}", "schedule", schedule);
+		bool active = new_schedule_active(settings, existing, old);
+		rc = json_array_append_new(schedules, made) == 0 && json_object_set_new(made, "active", json_boolean(active)) == 0
 		             ? 0
 		             : error_nomem(err);
+	}
 	if (rc != 0)
 		return rc;
 	*ret_schedules = json_incref(schedules);

@@ -109,9 +109,12 @@ int parameters_check(const json_t *parameters, struct policy *ret_policy, struct
 {
 	int rc = policy_read(parameters, ret_policy, err);
 
-	if (rc == ERR_INVALID)
-		err->code = rc = ERR_USAGE;
-	return rc;
+	if (rc != ERR_INVALID)
+		return rc;
+	/* What a run says of itself is not news here. */
+	const char *what = strncmp(err->text, POLICY_REFUSED, strlen(POLICY_REFUSED)) == 0 ? err->text + strlen(POLICY_REFUSED) : err->text;
+	memmove(err->text, what, strlen(what) + 1);
+	return err->code = ERR_USAGE;
 }
 
 int parameters_check_flags(const struct settings *settings, struct error *err)
@@ -147,11 +150,12 @@ static bool is_duration(const char *text)
 static int check_retention(const json_t *value, struct error *err)
 {
 	const char *text = json_string_value(value);
+	AUTO_FREE char *other = value != NULL && text == NULL ? json_write(value, JSON_ENCODE_ANY) : NULL;
 
 	if (value == NULL || (text != NULL && is_duration(text)))
 		return 0;
 	return error_set(err, ERR_USAGE, "config.retention_period: '%.40s' is not a duration like P30D, P6M, P2W or PT12H: whole numbers, "
-	                 "in the order of years, months, days, T, hours, minutes, seconds", text != NULL ? text : "a number");
+	                 "in the order of years, months, days, T, hours, minutes, seconds", text != NULL ? text : other != NULL ? other : "");
 }
 
 static int check_state(const json_t *allowed, const char *name, struct error *err)

@@ -128,3 +128,8 @@ int deployment_check(struct prefect *prefect, json_t *body, struct error *err)
 		return 0;
 	return rc != 0 ? rc : error_set(err, ERR_DECODE, "POST /deployments/: the server knows a work pool '%s' that was never made", pool);
 }
+
+int deployment_schedule_update(struct prefect *prefect, const char *id, const char *schedule, json_t *body, struct error *err)
+{
+	return prefect_patch(prefect, body, err, "/deployments/%s/schedules/%s", id, schedule);
+}

@@ -54,4 +54,9 @@ int deployment_check(struct prefect *prefect, json_t *body, struct error *err) M
 int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *ret_deployment,
                       struct error *err) MUST_CHECK;
 
+/* PATCH /deployments/{id}/schedules/{schedule}, 204. @body (DeploymentScheduleUpdate) is taken; without parameters in it the
+ * schedule has none afterwards. */
+int deployment_schedule_update(struct prefect *prefect, const char *id, const char *schedule, json_t *body,
+                               struct error *err) MUST_CHECK;
+
 #endif

@@ -202,7 +202,7 @@ int policy_read(const json_t *parameters, struct policy *ret_policy, struct erro
 		PROBLEM(&problems, "config: %s is neither an object nor null", type_name(config));
 
 	if (problems.len > 0 || problems.failed)
-		rc = error_set(err, ERR_INVALID, "the parameters are not valid, nothing was done: %s%s", text_str(&problems),
+		rc = error_set(err, ERR_INVALID, POLICY_REFUSED "%s%s", text_str(&problems),
 		               problems.failed ? " ... and more" : "");
 	else if (!fill_defaults(&policy, json_object_get(config, "retention_period") == NULL))
 		rc = error_nomem(err);

@@ -17,6 +17,9 @@ struct policy {
 	enum approval_type approval;
 };
 
+/* How policy_read() begins to tell what is wrong. */
+#define POLICY_REFUSED "the parameters are not valid, nothing was done: "
+
 /* Reads the parameters of a run (`config`: an object, null or missing). What is missing gets its default.
  * Returns 0; ERR_INVALID, and the error's text lists every problem with the field's name; or ERR_NOMEM. */
 int policy_read(const json_t *parameters, struct policy *ret_policy, struct error *err) MUST_CHECK;

@@ -189,6 +189,26 @@ def test_what_is_not_named_stays(api, deploy):
     assert re.findall(r"\S+  .* -> .*|removed.*|added.*", output) == ["batch_size  100 -> 50"]
 
 
+@pytest.mark.versions
+@pytest.mark.parametrize("arguments, changed", [
+    (["--param", "batch_size=50"], {}),
+    (["--paused"], {}),
+    (["--cron", "0 3 * * *"], {"cron": "0 3 * * *"}),
+    (["--interval", "PT6H"], {"interval": 21600, "anchor_date": "2020-01-01T00:00:00Z", "cron": None, "day_or": None}),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_what_a_schedule_has_besides_stays(api, deploy, arguments, changed):
+    """Whatever of it was set in the UI, also where another time takes the place of its own."""
+    first, _ = deploy("--cron", "0 2 1 * 1", "--timezone", TIMEZONE)
+    own = {"max_scheduled_runs": 3, "parameters": {"config": {"dry_run": True}}, "slug": "night"}
+    api.patch(f"/deployments/{first['id']}/schedules/{first['schedules'][0]['id']}",
+              own | {"schedule": schedules(first)[0] | {"day_or": False}})
+    second, _ = deploy(*arguments)
+    [entry] = second["schedules"]
+    assert {key: entry[key] for key in own} == own and entry["active"] is (arguments != ["--paused"])
+    expected = {"cron": "0 2 1 * 1", "timezone": TIMEZONE, "day_or": False} | changed
+    assert {key: entry["schedule"].get(key) for key in expected} == expected
+
+
 @pytest.mark.parametrize("arguments, lines", [
     (["--no-schedule"], ["schedule    removed (was 0 2 * * * (Europe/Berlin))"]),
     (["--cron", "0 3 * * *"], ["schedule    0 2 * * * (Europe/Berlin) -> 0 3 * * * (Europe/Berlin)"]),
@@ -234,7 +254,7 @@ def test_a_move_to_another_pool(api, db, cli):
 
 
 @pytest.mark.parametrize("arguments", [["--cron", "61 * * * *"], ["--cron", "0 2 * * *", "--timezone", "Mars/Olympus"],
-                                       ["--notify-block", "webhook/none-such"], ["--param", 'states_to_clean=["Running"]']], ids=" ".join)
+                                       ["--notify-block", "webhook/none-such"]], ids=" ".join)
 def test_what_is_refused_changes_nothing(api, cli, deploy, arguments):
     first, _ = deploy("--cron", "0 2 * * *")
     pool = unique("pool")
@@ -242,6 +262,39 @@ def test_what_is_refused_changes_nothing(api, cli, deploy, arguments):
     assert done.returncode == 2, done
     assert api.request("GET", f"/work_pools/{pool}").status_code == 404
     assert api.deployment(first["name"]) == first
+
+
+@pytest.mark.parametrize("param, words", [
+    ('states_to_clean=["Running"]', "'Running' is not one of Completed, Failed, "),
+    ('states_to_clean=["completed"]', "did you mean 'Completed'?"),
+    ('retention_period="P1.5D"', "'P1.5D' is not a duration like P30D, "),
+    ("retention_period=7", "'7' is not a duration like P30D, "),
+    ("batch_size=5", "5 is less than the minimum of 10"),
+    ("days=5", "config.days: there is no such field"),
+], ids=lambda value: value)
+def test_a_parameter_that_is_refused(api, cli, deploy, param, words):
+    """In the same words as preview and run, before the server is asked."""
+    first, _ = deploy("--cron", "0 2 * * *")
+    pool = unique("pool")
+    done = cli("deploy", "--pool", pool, "--name", first["name"], "--param", param)
+    assert done.returncode == 2 and done.stderr.startswith("prefect-janitor deploy: --param: config."), done
+    assert words in done.stderr and done.stderr.count("\n") == 1 and "HTTP" not in done.stderr
+    assert api.request("GET", f"/work_pools/{pool}").status_code == 404
+    assert api.deployment(first["name"]) == first
+
+
+def test_states_of_the_deployment_are_not_replaced_by_more(api, cli, deploy):
+    """Where its own are not those of the form, a default would delete what nobody asked for."""
+    first, _ = deploy()
+    api.patch(f"/deployments/{first['id']}", {"enforce_parameter_schema": False, "parameters": {"config": {
+        "states_to_clean": ["Archived"]}}})
+    before = api.deployment(first["name"])
+    arguments = ["deploy", "--pool", first["work_pool_name"], "--name", first["name"]]
+    done = cli(*arguments)
+    assert done.returncode == 2 and "the deployment's own parameters, which --param changes: " in done.stderr, done
+    assert "'Archived' is not one of" in done.stderr and api.deployment(first["name"]) == before
+    assert cli(*arguments, "--param", 'states_to_clean=["Failed"]').returncode == 0
+    assert api.deployment(first["name"])["parameters"]["config"]["states_to_clean"] == ["Failed"]
 
 
 def test_a_time_zone_without_a_schedule(api, cli):

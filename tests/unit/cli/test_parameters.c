@@ -108,7 +108,7 @@ static void refuses_what_the_server_refuses(void)
 		{"not in order", "{\"retention_period\": \"P1D1M\"}", 1, "'P1D1M' is not a duration"},
 		{"a sign", "{\"retention_period\": \"+P1D\"}", 1, "'+P1D' is not a duration"},
 		{"a T too many", "{\"retention_period\": \"P1DT\"}", 1, "'P1DT' is not a duration"},
-		{"a number", "{\"retention_period\": 5}", 1, "'a number' is not a duration"},
+		{"a number", "{\"retention_period\": 5}", 1, "'5' is not a duration"},
 		{"an unknown state", "{\"states_to_clean\": [\"Completed\", \"Foo\"]}", 1,
 		 "'Foo' is not one of Completed, Failed, Cancelled, Crashed, TimedOut, Cached, RolledBack"},
 		{"in small letters", "{\"states_to_clean\": [\"completed\"]}", 1, "did you mean 'Completed'?"},
