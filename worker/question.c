@@ -111,8 +111,8 @@ struct question question_judge_ended(const struct flow_run *run, struct state *s
 	return question_judge(run, states, count);
 }
 
-int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
-                  struct error *err)
+static int read_judged(struct prefect *prefect, const struct flow_run *run, bool ended, struct question *ret_question,
+                       struct error *err)
 {
 	struct state *states;
 	size_t count;
@@ -120,21 +120,19 @@ int question_read(struct prefect *prefect, const struct flow_run *run, struct qu
 	int rc = state_history(prefect, run->id, &states, &count, err);
 	if (rc != 0)
 		return rc;
-	*ret_question = question_judge(run, states, count);
+	*ret_question = ended ? question_judge_ended(run, states, count) : question_judge(run, states, count);
 	states_release(states, count);
 	return 0;
+}
+
+int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
+                  struct error *err)
+{
+	return read_judged(prefect, run, false, ret_question, err);
 }
 
 int question_read_ended(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
                         struct error *err)
 {
-	struct state *states;
-	size_t count;
-
-	int rc = state_history(prefect, run->id, &states, &count, err);
-	if (rc != 0)
-		return rc;
-	*ret_question = question_judge_ended(run, states, count);
-	states_release(states, count);
-	return 0;
+	return read_judged(prefect, run, true, ret_question, err);
 }

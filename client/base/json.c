@@ -244,6 +244,13 @@ void json_release(const struct json_field *fields, size_t count, void *object)
 	}
 }
 
+void json_release_list(const struct json_field *fields, size_t count, size_t size, void *items, size_t item_count)
+{
+	for (size_t i = 0; i < item_count; i++)
+		json_release(fields, count, (char *)items + i * size);
+	free(items);
+}
+
 int json_decode(const json_t *object, const struct json_field *fields, size_t count, void *ret_struct,
                 size_t size, struct error *err)
 {
@@ -289,9 +296,7 @@ int json_decode_list(const json_t *list, const struct json_field *fields, size_t
 	for (size_t i = 0; i < rows; i++) {
 		int rc = json_decode(json_array_get(list, i), fields, count, items + i * size, size, err);
 		if (rc != 0) {
-			while (i-- > 0)
-				json_release(fields, count, items + i * size);
-			free(items);
+			json_release_list(fields, count, size, items, i);
 			return rc;
 		}
 	}

@@ -44,6 +44,9 @@ struct json_field {
 	const struct json_name *names;
 };
 
+/* A table that is an array, as the @fields and the @count that the functions below take. */
+#define JSON_TABLE(fields) (fields), sizeof(fields) / sizeof((fields)[0])
+
 /* Values that lie deeper are read as null: an executor's stack is small, everything that walks a value is recursive, and
  * one run with such parameters must not make all others unreadable. */
 #define JSON_DEPTH_MAX 64
@@ -61,12 +64,15 @@ int json_decode(const json_t *object, const struct json_field *fields, size_t co
                 size_t size, struct error *err) MUST_CHECK;
 
 /* The same for an array of objects: @ret_items is one block of @ret_count structs (never NULL on success),
- * which the caller releases one by one and then frees. */
+ * which the caller releases with json_release_list(). */
 int json_decode_list(const json_t *list, const struct json_field *fields, size_t count, size_t size,
                      void **ret_items, size_t *ret_count, struct error *err) MUST_CHECK;
 
 /* Frees what the table's fields own in @object, and zeroes those members. */
 void json_release(const struct json_field *fields, size_t count, void *object);
+
+/* The same for @item_count structs of @size bytes each, and frees their block; @items may be NULL where there are none. */
+void json_release_list(const struct json_field *fields, size_t count, size_t size, void *items, size_t item_count);
 
 /* A new reference to the text of @t as a JSON string (a time as RFC 3339), NULL without memory. */
 json_t *json_time(time_us t);

@@ -131,7 +131,7 @@ static int read_call(const json_t *json, struct llm_turn *turn, struct error *er
 {
 	struct llm_tool_call call;
 
-	int rc = LLM_DECODE(json, call_fields, &call, err);
+	int rc = json_decode(json, JSON_TABLE(call_fields), &call, sizeof call, err);
 	if (rc != 0)
 		return rc;
 	rc = settle_input(&call, err);
@@ -150,18 +150,18 @@ static int read_block(const json_t *json, struct llm_turn *turn, struct text *te
 	struct block block;
 
 	*ret_blank = false;
-	int rc = LLM_DECODE(json, type_fields, &block, err);
+	int rc = json_decode(json, JSON_TABLE(type_fields), &block, sizeof block, err);
 	if (rc != 0 || block.type == BLOCK_OTHER)
 		return rc;
 	if (block.type == BLOCK_TOOL_USE)
 		return read_call(json, turn, err);
 
-	rc = LLM_DECODE(json, text_fields, &block, err);
+	rc = json_decode(json, JSON_TABLE(text_fields), &block, sizeof block, err);
 	if (rc != 0)
 		return rc;
 	*ret_blank = is_blank(block.text);
 	text_addf(text, "%s%s", text->len > 0 ? "\n" : "", block.text);
-	LLM_RELEASE(text_fields, &block);
+	json_release(JSON_TABLE(text_fields), &block);
 	return 0;
 }
 
@@ -338,9 +338,9 @@ const struct llm_dialect llm_anthropic = {
 	.add_user = add_user,
 	.add_results = add_results,
 	.answer_fields = answer_fields,
-	.answer_field_count = LLM_COUNT(answer_fields),
+	.answer_field_count = sizeof answer_fields / sizeof answer_fields[0],
 	.usage_fields = usage_fields,
-	.usage_field_count = LLM_COUNT(usage_fields),
+	.usage_field_count = sizeof usage_fields / sizeof usage_fields[0],
 	.read_content = read_content,
 	.read_loosely = read_loosely,
 };

@@ -54,10 +54,4 @@ int llm_note_bad_arguments(struct llm_tool_call *call, const json_t *value, cons
 /* Does the turn already have a call with this id? */
 bool llm_turn_has_call(const struct llm_turn *turn, const char *id);
 
-#define LLM_COUNT(fields) (sizeof(fields) / sizeof((fields)[0]))
-/* json_decode() and json_release() with a table that is an array. The whole of *@ret_struct is written. */
-#define LLM_DECODE(object, fields, ret_struct, err) \
-	json_decode(object, fields, LLM_COUNT(fields), ret_struct, sizeof *(ret_struct), err)
-#define LLM_RELEASE(fields, object) json_release(fields, LLM_COUNT(fields), object)
-
 #endif

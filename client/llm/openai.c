@@ -159,10 +159,10 @@ static int read_call(const json_t *json, struct llm_turn *turn, json_t *back, st
 	struct function function;
 	struct llm_tool_call call = {0};
 
-	int rc = LLM_DECODE(json, called_fields, &called, err);
+	int rc = json_decode(json, JSON_TABLE(called_fields), &called, sizeof called, err);
 	if (rc != 0)
 		return rc;
-	rc = LLM_DECODE(called.function, function_fields, &function, err);
+	rc = json_decode(called.function, JSON_TABLE(function_fields), &function, sizeof function, err);
 	if (rc == 0) {
 		call.name = function.name;
 		call.id = take_id(&called, turn);
@@ -175,7 +175,7 @@ static int read_call(const json_t *json, struct llm_turn *turn, json_t *back, st
 		rc = llm_turn_add_call(turn, &call, err);
 	if (rc != 0)
 		llm_call_release(&call);
-	LLM_RELEASE(called_fields, &called);
+	json_release(JSON_TABLE(called_fields), &called);
 	return rc;
 }
 
@@ -197,7 +197,7 @@ static int read_message(const json_t *json, struct llm_turn *turn, struct error 
 	struct message message;
 	AUTO_JSON *back = json_array();
 
-	int rc = LLM_DECODE(json, message_fields, &message, err);
+	int rc = json_decode(json, JSON_TABLE(message_fields), &message, sizeof message, err);
 	if (rc != 0)
 		return rc;
 	bool refused = message.refusal != NULL && message.refusal[0] != '\0';
@@ -205,7 +205,7 @@ static int read_message(const json_t *json, struct llm_turn *turn, struct error 
 	turn->text = text_dup(refused && silent ? message.refusal : silent ? "" : message.content);
 	turn->stop = refused ? LLM_STOP_REFUSED : turn->stop;
 	rc = turn->text == NULL || back == NULL ? error_nomem(err) : read_calls(message.tool_calls, turn, back, err);
-	LLM_RELEASE(message_fields, &message);
+	json_release(JSON_TABLE(message_fields), &message);
 	if (rc != 0)
 		return rc;
 
@@ -226,12 +226,12 @@ static int read_choices(const json_t *choices, struct llm_turn *turn, struct err
 		turn->text = text_dup("");
 		return turn->text == NULL ? error_nomem(err) : 0;
 	}
-	int rc = LLM_DECODE(json_array_get(choices, 0), choice_fields, &choice, err);
+	int rc = json_decode(json_array_get(choices, 0), JSON_TABLE(choice_fields), &choice, sizeof choice, err);
 	if (rc != 0)
 		return rc;
 	turn->stop = (enum llm_stop)choice.stop;
 	rc = read_message(choice.message, turn, err);
-	LLM_RELEASE(choice_fields, &choice);
+	json_release(JSON_TABLE(choice_fields), &choice);
 	return rc;
 }
 
@@ -248,8 +248,8 @@ const struct llm_dialect llm_openai = {
 	.add_user = add_user,
 	.add_results = add_results,
 	.answer_fields = answer_fields,
-	.answer_field_count = LLM_COUNT(answer_fields),
+	.answer_field_count = sizeof answer_fields / sizeof answer_fields[0],
 	.usage_fields = usage_fields,
-	.usage_field_count = LLM_COUNT(usage_fields),
+	.usage_field_count = sizeof usage_fields / sizeof usage_fields[0],
 	.read_content = read_choices,
 };

@@ -10,7 +10,6 @@
 #define REASON_MAX 512
 #define CUT_NOTE_MAX 80 /* room for the mark of a cut */
 
-#define FIELDS(table) table, sizeof(table) / sizeof((table)[0])
 
 /* --- messages ------------------------------------------------------------------------------------ */
 
@@ -56,13 +55,13 @@ static int read_refusal(const json_t *error, struct message *message, struct err
 	AUTO_TEXT reason = {.max = MCP_MESSAGE_MAX + 64};
 	struct refusal refusal;
 
-	int rc = json_decode(error, FIELDS(refusal_fields), &refusal, sizeof refusal, err);
+	int rc = json_decode(error, JSON_TABLE(refusal_fields), &refusal, sizeof refusal, err);
 	if (rc == ERR_NOMEM)
 		return rc;
 	if (rc != 0)
 		return set_reason(message, MESSAGE_UNREADABLE, "an error without code and message", err);
 	text_addf(&reason, "%s (code %lld)", refusal.text, (long long)refusal.code);
-	json_release(FIELDS(refusal_fields), &refusal);
+	json_release(JSON_TABLE(refusal_fields), &refusal);
 	return set_reason(message, MESSAGE_REFUSAL, text_str(&reason), err);
 }
 
@@ -89,7 +88,7 @@ int message_read(const char *data, size_t len, struct message *ret_message, stru
 
 	int rc = json_read(data, len, &json, err);
 	if (rc == 0)
-		rc = json_decode(json, FIELDS(envelope_fields), &envelope, sizeof envelope, err);
+		rc = json_decode(json, JSON_TABLE(envelope_fields), &envelope, sizeof envelope, err);
 	if (rc != 0)
 		return rc;
 
@@ -103,7 +102,7 @@ int message_read(const char *data, size_t len, struct message *ret_message, stru
 		envelope.method = NULL;
 	}
 	message.id = json_incref(envelope.id);
-	json_release(FIELDS(envelope_fields), &envelope);
+	json_release(JSON_TABLE(envelope_fields), &envelope);
 	if (rc != 0)
 		message_release(&message);
 	else
@@ -159,7 +158,7 @@ int message_read_version(const json_t *result, const char **ret_version, struct 
 	static const char *const known[] = {"2025-06-18", "2025-11-25", "2025-03-26", "2024-11-05"};
 	struct agreement agreement;
 
-	int rc = json_decode(result, FIELDS(agreement_fields), &agreement, sizeof agreement, err);
+	int rc = json_decode(result, JSON_TABLE(agreement_fields), &agreement, sizeof agreement, err);
 	if (rc != 0)
 		return rc;
 	rc = error_set(err, ERR_DECODE, "it speaks version '%.40s' of the protocol, which is not known here", agreement.version);
@@ -169,7 +168,7 @@ int message_read_version(const json_t *result, const char **ret_version, struct 
 		*ret_version = known[i];
 		rc = 0;
 	}
-	json_release(FIELDS(agreement_fields), &agreement);
+	json_release(JSON_TABLE(agreement_fields), &agreement);
 	return rc;
 }
 
@@ -214,7 +213,7 @@ static int read_tool(struct tool_row *row, struct mcp_tool *tool, struct error *
 	int rc = 0;
 
 	if (row->annotations != NULL)
-		rc = json_decode(row->annotations, FIELDS(hint_fields), &hints, sizeof hints, err);
+		rc = json_decode(row->annotations, JSON_TABLE(hint_fields), &hints, sizeof hints, err);
 	*tool = (struct mcp_tool){row->name, row->description, row->input_schema, hints.read_only};
 	json_decref(row->annotations);
 	*row = (struct tool_row){0};
@@ -226,7 +225,7 @@ static int read_rows(const json_t *list, struct mcp_tool **ret_tools, size_t *re
 	struct tool_row *rows = NULL;
 	size_t count = 0;
 
-	int rc = json_decode_list(list, FIELDS(tool_fields), sizeof *rows, (void **)&rows, &count, err);
+	int rc = json_decode_list(list, JSON_TABLE(tool_fields), sizeof *rows, (void **)&rows, &count, err);
 	if (rc != 0)
 		return rc;
 	struct mcp_tool *tools = calloc(count > 0 ? count : 1, sizeof *tools);
@@ -234,9 +233,7 @@ static int read_rows(const json_t *list, struct mcp_tool **ret_tools, size_t *re
 		rc = error_nomem(err);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = read_tool(&rows[i], &tools[i], err);
-	for (size_t i = 0; i < count; i++)
-		json_release(FIELDS(tool_fields), &rows[i]);
-	free(rows);
+	json_release_list(JSON_TABLE(tool_fields), sizeof *rows, rows, count);
 	if (rc != 0) {
 		mcp_tools_free(tools, tools != NULL ? count : 0);
 		return rc;
@@ -251,7 +248,7 @@ int message_read_tools(const json_t *result, struct mcp_tool **ret_tools, size_t
 {
 	struct page page;
 
-	int rc = json_decode(result, FIELDS(page_fields), &page, sizeof page, err);
+	int rc = json_decode(result, JSON_TABLE(page_fields), &page, sizeof page, err);
 	if (rc != 0)
 		return rc;
 	rc = read_rows(page.tools, ret_tools, ret_count, err);
@@ -259,7 +256,7 @@ int message_read_tools(const json_t *result, struct mcp_tool **ret_tools, size_t
 		*ret_cursor = page.cursor;
 		page.cursor = NULL;
 	}
-	json_release(FIELDS(page_fields), &page);
+	json_release(JSON_TABLE(page_fields), &page);
 	return rc;
 }
 
@@ -339,15 +336,12 @@ static int join_parts(const json_t *content, struct text *all, struct error *err
 	struct part *parts;
 	size_t count;
 
-	int rc = json_decode_list(content, FIELDS(part_fields), sizeof *parts, (void **)&parts, &count, err);
+	int rc = json_decode_list(content, JSON_TABLE(part_fields), sizeof *parts, (void **)&parts, &count, err);
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; i < count; i++) {
-		if (rc == 0)
-			rc = add_part(all, &parts[i], err);
-		json_release(FIELDS(part_fields), &parts[i]);
-	}
-	free(parts);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = add_part(all, &parts[i], err);
+	json_release_list(JSON_TABLE(part_fields), sizeof *parts, parts, count);
 	return rc;
 }
 
@@ -368,7 +362,7 @@ int message_read_result(const json_t *result, struct mcp_result *ret_result, str
 	struct mcp_result read = {0};
 	struct outcome outcome;
 
-	int rc = json_decode(result, FIELDS(outcome_fields), &outcome, sizeof outcome, err);
+	int rc = json_decode(result, JSON_TABLE(outcome_fields), &outcome, sizeof outcome, err);
 	if (rc != 0)
 		return rc;
 	rc = join_parts(outcome.content, &all, err);
@@ -382,7 +376,7 @@ int message_read_result(const json_t *result, struct mcp_result *ret_result, str
 		if (read.text == NULL)
 			rc = error_nomem(err);
 	}
-	json_release(FIELDS(outcome_fields), &outcome);
+	json_release(JSON_TABLE(outcome_fields), &outcome);
 	if (rc != 0)
 		mcp_result_release(&read);
 	else

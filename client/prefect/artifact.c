@@ -11,7 +11,6 @@ static const struct json_field artifact_fields[] = {
 	{"description", JSON_KIND_TEXT, offsetof(struct artifact, description), false, NULL},
 	{"data", JSON_KIND_ANY, offsetof(struct artifact, data), false, NULL},
 };
-#define ARTIFACT_FIELDS artifact_fields, sizeof artifact_fields / sizeof artifact_fields[0]
 
 int artifact_create(struct prefect *prefect, const struct artifact_text *text, char ret_id[UUID_SIZE], struct error *err)
 {
@@ -23,11 +22,11 @@ int artifact_create(struct prefect *prefect, const struct artifact_text *text, c
 
 	int rc = prefect_post(prefect, body, PREFECT_ONCE, &answer, err, "/artifacts/");
 	if (rc == 0)
-		rc = json_decode(answer, ARTIFACT_FIELDS, &made, sizeof made, err);
+		rc = json_decode(answer, JSON_TABLE(artifact_fields), &made, sizeof made, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "the artifact '%s'", text->key != NULL ? text->key : text->type);
 	memcpy(ret_id, made.id, UUID_SIZE);
-	json_release(ARTIFACT_FIELDS, &made);
+	json_release(JSON_TABLE(artifact_fields), &made);
 	return 0;
 }
 
@@ -82,7 +81,7 @@ int artifact_filter(struct prefect *prefect, const struct artifact_query *query,
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/artifacts/filter");
 	if (rc != 0)
 		return rc;
-	rc = json_decode_list(answer, ARTIFACT_FIELDS, sizeof(struct artifact), &artifacts, ret_count, err);
+	rc = json_decode_list(answer, JSON_TABLE(artifact_fields), sizeof(struct artifact), &artifacts, ret_count, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "POST /artifacts/filter");
 	*ret_artifacts = artifacts;
@@ -91,9 +90,7 @@ int artifact_filter(struct prefect *prefect, const struct artifact_query *query,
 
 void artifacts_release(struct artifact *artifacts, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		json_release(ARTIFACT_FIELDS, &artifacts[i]);
-	free(artifacts);
+	json_release_list(JSON_TABLE(artifact_fields), sizeof *artifacts, artifacts, count);
 }
 
 int artifact_count(struct prefect *prefect, const struct artifact_query *query, int64_t *ret_count, struct error *err)

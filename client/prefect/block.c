@@ -14,7 +14,6 @@ static const struct json_field row_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct row, id), true, NULL},
 	{"block_schema", JSON_KIND_OBJECT, offsetof(struct row, schema), false, NULL},
 };
-#define ROW_FIELDS row_fields, sizeof row_fields / sizeof row_fields[0]
 
 int block_find(struct prefect *prefect, const char *type, const char *name, struct block *ret_block, struct error *err)
 {
@@ -29,7 +28,7 @@ int block_find(struct prefect *prefect, const char *type, const char *name, stru
 		return error_nomem(err);
 	int rc = prefect_get(prefect, &answer, err, "/block_types/slug/%s/block_documents/name/%s", type_escaped, name_escaped);
 	if (rc == 0)
-		rc = json_decode(answer, ROW_FIELDS, &row, sizeof row, err);
+		rc = json_decode(answer, JSON_TABLE(row_fields), &row, sizeof row, err);
 	if (rc != 0)
 		return rc;
 
@@ -38,7 +37,7 @@ int block_find(struct prefect *prefect, const char *type, const char *name, stru
 	json_array_foreach(json_object_get(row.schema, "capabilities"), i, capability)
 		if (json_is_string(capability) && strcmp(json_string_value(capability), "notify") == 0)
 			ret_block->notifies = true;
-	json_release(ROW_FIELDS, &row);
+	json_release(JSON_TABLE(row_fields), &row);
 	return 0;
 }
 
@@ -55,21 +54,21 @@ static int read_schema(struct prefect *prefect, const char *type, char ret_type[
 		return error_nomem(err);
 	int rc = prefect_get(prefect, &answer, err, "/block_types/slug/%s", type_escaped);
 	if (rc == 0)
-		rc = json_decode(answer, ROW_FIELDS, &row, sizeof row, err);
+		rc = json_decode(answer, JSON_TABLE(row_fields), &row, sizeof row, err);
 	if (rc != 0)
 		return rc;
 	memcpy(ret_type, row.id, UUID_SIZE);
-	json_release(ROW_FIELDS, &row);
+	json_release(JSON_TABLE(row_fields), &row);
 
 	rc = prefect_post(prefect, json_pack("{s:{s:{s:[s]}}, s:i}", "block_schemas", "block_type_id", "any_", ret_type, "limit", 1),
 	                  PREFECT_REPEATABLE, &schemas, err, "/block_schemas/filter");
 	if (rc != 0)
 		return rc;
-	rc = json_decode(json_array_get(schemas, 0), ROW_FIELDS, &row, sizeof row, err);
+	rc = json_decode(json_array_get(schemas, 0), JSON_TABLE(row_fields), &row, sizeof row, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "POST /block_schemas/filter for a block of type '%s'", type);
 	memcpy(ret_schema, row.id, UUID_SIZE);
-	json_release(ROW_FIELDS, &row);
+	json_release(JSON_TABLE(row_fields), &row);
 	return 0;
 }
 

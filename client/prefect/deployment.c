@@ -7,7 +7,6 @@ static const struct json_field flow_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct flow, id), true, NULL},
 	{"name", JSON_KIND_TEXT, offsetof(struct flow, name), true, NULL},
 };
-#define FLOW_FIELDS flow_fields, sizeof flow_fields / sizeof flow_fields[0]
 
 static const struct json_field deployment_fields[] = {
 	{"id", JSON_KIND_UUID, offsetof(struct deployment, id), true, NULL},
@@ -15,24 +14,21 @@ static const struct json_field deployment_fields[] = {
 	{"name", JSON_KIND_TEXT, offsetof(struct deployment, name), true, NULL},
 	{"job_variables", JSON_KIND_OBJECT, offsetof(struct deployment, job_variables), false, NULL},
 };
-#define DEPLOYMENT_FIELDS deployment_fields, sizeof deployment_fields / sizeof deployment_fields[0]
 
 void flow_release(struct flow *flow)
 {
-	json_release(FLOW_FIELDS, flow);
+	json_release(JSON_TABLE(flow_fields), flow);
 	*flow = (struct flow){0};
 }
 
 void flows_release(struct flow *flows, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		flow_release(&flows[i]);
-	free(flows);
+	json_release_list(JSON_TABLE(flow_fields), sizeof *flows, flows, count);
 }
 
 void deployment_release(struct deployment *deployment)
 {
-	json_release(DEPLOYMENT_FIELDS, deployment);
+	json_release(JSON_TABLE(deployment_fields), deployment);
 	*deployment = (struct deployment){0};
 }
 
@@ -41,7 +37,7 @@ int flow_read(struct prefect *prefect, const char *id, struct flow *ret_flow, st
 	AUTO_JSON *answer = NULL;
 
 	int rc = prefect_get(prefect, &answer, err, "/flows/%s", id);
-	return rc != 0 ? rc : json_decode(answer, FLOW_FIELDS, ret_flow, sizeof *ret_flow, err);
+	return rc != 0 ? rc : json_decode(answer, JSON_TABLE(flow_fields), ret_flow, sizeof *ret_flow, err);
 }
 
 int flow_ensure(struct prefect *prefect, const char *name, struct flow *ret_flow, struct error *err)
@@ -49,7 +45,7 @@ int flow_ensure(struct prefect *prefect, const char *name, struct flow *ret_flow
 	AUTO_JSON *answer = NULL;
 
 	int rc = prefect_post(prefect, json_pack("{s:s}", "name", name), PREFECT_REPEATABLE, &answer, err, "/flows/");
-	return rc != 0 ? rc : json_decode(answer, FLOW_FIELDS, ret_flow, sizeof *ret_flow, err);
+	return rc != 0 ? rc : json_decode(answer, JSON_TABLE(flow_fields), ret_flow, sizeof *ret_flow, err);
 }
 
 int flow_filter(struct prefect *prefect, const json_t *flow_runs, int64_t offset, struct flow **ret_flows,
@@ -65,7 +61,7 @@ int flow_filter(struct prefect *prefect, const json_t *flow_runs, int64_t offset
 		return rc;
 
 	void *flows;
-	rc = json_decode_list(answer, FLOW_FIELDS, sizeof(struct flow), &flows, ret_count, err);
+	rc = json_decode_list(answer, JSON_TABLE(flow_fields), sizeof(struct flow), &flows, ret_count, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "POST /flows/filter");
 	*ret_flows = flows;
@@ -77,7 +73,7 @@ int deployment_read(struct prefect *prefect, const char *id, struct deployment *
 	AUTO_JSON *answer = NULL;
 
 	int rc = prefect_get(prefect, &answer, err, "/deployments/%s", id);
-	return rc != 0 ? rc : json_decode(answer, DEPLOYMENT_FIELDS, ret_deployment, sizeof *ret_deployment, err);
+	return rc != 0 ? rc : json_decode(answer, JSON_TABLE(deployment_fields), ret_deployment, sizeof *ret_deployment, err);
 }
 
 int deployment_filter(struct prefect *prefect, json_t *body, json_t **ret_deployments, struct error *err)
@@ -106,7 +102,7 @@ int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *
 	AUTO_JSON *answer = NULL;
 
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/deployments/");
-	return rc != 0 ? rc : json_decode(answer, DEPLOYMENT_FIELDS, ret_deployment, sizeof *ret_deployment, err);
+	return rc != 0 ? rc : json_decode(answer, JSON_TABLE(deployment_fields), ret_deployment, sizeof *ret_deployment, err);
 }
 
 int deployment_check(struct prefect *prefect, json_t *body, struct error *err)

@@ -20,18 +20,17 @@ static const struct json_field flow_run_fields[] = {
 	{"empirical_policy", JSON_KIND_OBJECT, offsetof(struct flow_run, policy), false, NULL},
 	{"state", JSON_KIND_OBJECT, offsetof(struct flow_run, state), false, NULL},
 };
-#define FLOW_RUN_FIELDS flow_run_fields, sizeof flow_run_fields / sizeof flow_run_fields[0]
 
 int flow_run_decode(const json_t *json, struct flow_run *ret_run, struct error *err)
 {
-	return json_decode(json, FLOW_RUN_FIELDS, ret_run, sizeof *ret_run, err);
+	return json_decode(json, JSON_TABLE(flow_run_fields), ret_run, sizeof *ret_run, err);
 }
 
 int flow_runs_decode(const json_t *list, struct flow_run **ret_runs, size_t *ret_count, struct error *err)
 {
 	void *runs;
 
-	int rc = json_decode_list(list, FLOW_RUN_FIELDS, sizeof(struct flow_run), &runs, ret_count, err);
+	int rc = json_decode_list(list, JSON_TABLE(flow_run_fields), sizeof(struct flow_run), &runs, ret_count, err);
 	if (rc == 0)
 		*ret_runs = runs;
 	return rc;
@@ -39,7 +38,7 @@ int flow_runs_decode(const json_t *list, struct flow_run **ret_runs, size_t *ret
 
 void flow_run_release(struct flow_run *run)
 {
-	json_release(FLOW_RUN_FIELDS, run);
+	json_release(JSON_TABLE(flow_run_fields), run);
 	*run = (struct flow_run){0};
 }
 
@@ -101,9 +100,7 @@ static json_t *query_body(const struct flow_run_query *query)
 
 void flow_runs_release(struct flow_run *runs, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		flow_run_release(&runs[i]);
-	free(runs);
+	json_release_list(JSON_TABLE(flow_run_fields), sizeof *runs, runs, count);
 }
 
 int flow_run_filter(struct prefect *prefect, const struct flow_run_query *query, struct flow_run **ret_runs,

@@ -49,24 +49,21 @@ static const struct json_field state_fields[] = {
 	{"timestamp", JSON_KIND_TIME, offsetof(struct state, timestamp), true, NULL},
 	{"state_details", JSON_KIND_OBJECT, offsetof(struct state, details), false, NULL},
 };
-#define STATE_FIELDS state_fields, sizeof state_fields / sizeof state_fields[0]
 
 int state_decode(const json_t *json, struct state *ret_state, struct error *err)
 {
-	return json_decode(json, STATE_FIELDS, ret_state, sizeof *ret_state, err);
+	return json_decode(json, JSON_TABLE(state_fields), ret_state, sizeof *ret_state, err);
 }
 
 void state_release(struct state *state)
 {
-	json_release(STATE_FIELDS, state);
+	json_release(JSON_TABLE(state_fields), state);
 	*state = (struct state){0};
 }
 
 void states_release(struct state *states, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		state_release(&states[i]);
-	free(states);
+	json_release_list(JSON_TABLE(state_fields), sizeof *states, states, count);
 }
 
 int state_history(struct prefect *prefect, const char *flow_run_id, struct state **ret_states, size_t *ret_count,
@@ -77,7 +74,7 @@ int state_history(struct prefect *prefect, const char *flow_run_id, struct state
 
 	int rc = prefect_get(prefect, &answer, err, "/flow_run_states/?flow_run_id=%s", flow_run_id);
 	if (rc == 0)
-		rc = json_decode_list(answer, STATE_FIELDS, sizeof(struct state), &states, ret_count, err);
+		rc = json_decode_list(answer, JSON_TABLE(state_fields), sizeof(struct state), &states, ret_count, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "the states of the run");
 	*ret_states = states;
@@ -110,7 +107,6 @@ static const struct json_field answer_fields[] = {
 	{"state", JSON_KIND_OBJECT, offsetof(struct raw_answer, state), false, NULL},
 	{"details", JSON_KIND_OBJECT, offsetof(struct raw_answer, details), false, NULL},
 };
-#define ANSWER_FIELDS answer_fields, sizeof answer_fields / sizeof answer_fields[0]
 
 struct answer_details {
 	char *reason;
@@ -121,7 +117,6 @@ static const struct json_field detail_fields[] = {
 	{"reason", JSON_KIND_TEXT, offsetof(struct answer_details, reason), false, NULL},
 	{"delay_seconds", JSON_KIND_INT, offsetof(struct answer_details, wait_s), false, NULL},
 };
-#define DETAIL_FIELDS detail_fields, sizeof detail_fields / sizeof detail_fields[0]
 
 /* Is this state the one that our proposal with this transition id made? A repeated proposal is
  * answered with REJECT and that state. */
@@ -139,22 +134,22 @@ static int decode_answer(const json_t *json, const char *transition_id, struct s
 	struct answer_details details = {0};
 	struct state_answer answer = {0};
 
-	int rc = json_decode(json, ANSWER_FIELDS, &raw, sizeof raw, err);
+	int rc = json_decode(json, JSON_TABLE(answer_fields), &raw, sizeof raw, err);
 	if (rc != 0)
 		return rc;
 
 	if (raw.status < 0)
 		rc = error_set(err, ERR_DECODE, "the change of state was answered with a status that is not known");
 	if (rc == 0 && raw.details != NULL)
-		rc = json_decode(raw.details, DETAIL_FIELDS, &details, sizeof details, err);
+		rc = json_decode(raw.details, JSON_TABLE(detail_fields), &details, sizeof details, err);
 	if (rc == 0 && raw.state != NULL)
 		rc = state_decode(raw.state, &answer.state, err);
 	if (rc == 0 && raw.status == STATE_ACCEPT && raw.state == NULL)
 		rc = error_set(err, ERR_DECODE, "the change of state was accepted, but the answer has no state");
-	json_release(ANSWER_FIELDS, &raw);
+	json_release(JSON_TABLE(answer_fields), &raw);
 	if (rc != 0) {
 		state_release(&answer.state);
-		json_release(DETAIL_FIELDS, &details);
+		json_release(JSON_TABLE(detail_fields), &details);
 		return rc;
 	}
 

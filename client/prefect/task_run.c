@@ -12,19 +12,16 @@ static const struct json_field task_run_fields[] = {
 	{"dynamic_key", JSON_KIND_TEXT, offsetof(struct task_run, dynamic_key), true, NULL},
 	{"state_type", JSON_KIND_ENUM, offsetof(struct task_run, state_type), false, state_type_names},
 };
-#define TASK_RUN_FIELDS task_run_fields, sizeof task_run_fields / sizeof task_run_fields[0]
 
 void task_run_release(struct task_run *run)
 {
-	json_release(TASK_RUN_FIELDS, run);
+	json_release(JSON_TABLE(task_run_fields), run);
 	*run = (struct task_run){0};
 }
 
 void task_runs_release(struct task_run *runs, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		task_run_release(&runs[i]);
-	free(runs);
+	json_release_list(JSON_TABLE(task_run_fields), sizeof *runs, runs, count);
 }
 
 /* A new StateCreate; NULL without memory. */
@@ -52,7 +49,7 @@ int task_run_create(struct prefect *prefect, const struct task_run_new *wanted, 
 	                         state_body(wanted->state, wanted->message));
 	int rc = prefect_post(prefect, body, PREFECT_REPEATABLE, &answer, err, "/task_runs/");
 	if (rc == 0)
-		rc = json_decode(answer, TASK_RUN_FIELDS, ret_run, sizeof *ret_run, err);
+		rc = json_decode(answer, JSON_TABLE(task_run_fields), ret_run, sizeof *ret_run, err);
 	return rc != 0 ? error_prefix(err, rc, "the task run '%s'", wanted->name) : 0;
 }
 
@@ -87,7 +84,7 @@ int task_run_filter(struct prefect *prefect, const struct task_run_query *query,
 
 	int rc = prefect_post(prefect, query_body(query), PREFECT_REPEATABLE, &answer, err, "/task_runs/filter");
 	if (rc == 0)
-		rc = json_decode_list(answer, TASK_RUN_FIELDS, sizeof(struct task_run), &runs, ret_count, err);
+		rc = json_decode_list(answer, JSON_TABLE(task_run_fields), sizeof(struct task_run), &runs, ret_count, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "the task runs");
 	*ret_runs = runs;

@@ -11,11 +11,10 @@ static const struct json_field pool_fields[] = {
 	{"is_paused", JSON_KIND_BOOL, offsetof(struct work_pool, is_paused), false, NULL},
 	{"base_job_template", JSON_KIND_OBJECT, offsetof(struct work_pool, template), false, NULL},
 };
-#define POOL_FIELDS pool_fields, sizeof pool_fields / sizeof pool_fields[0]
 
 void work_pool_release(struct work_pool *pool)
 {
-	json_release(POOL_FIELDS, pool);
+	json_release(JSON_TABLE(pool_fields), pool);
 	*pool = (struct work_pool){0};
 }
 
@@ -27,7 +26,7 @@ int work_pool_read(struct prefect *prefect, const char *name, struct work_pool *
 	if (escaped == NULL)
 		return error_nomem(err);
 	int rc = prefect_get(prefect, &answer, err, "/work_pools/%s", escaped);
-	return rc != 0 ? rc : json_decode(answer, POOL_FIELDS, ret_pool, sizeof *ret_pool, err);
+	return rc != 0 ? rc : json_decode(answer, JSON_TABLE(pool_fields), ret_pool, sizeof *ret_pool, err);
 }
 
 int work_pool_ensure(struct prefect *prefect, const char *name, const char *type, const char *description,

@@ -61,7 +61,6 @@ static const struct json_field stored_fields[] = {
 	{"mode", JSON_KIND_ENUM, offsetof(struct stored_verdict, asked), false, asked_names},
 	{"broken", JSON_KIND_TEXT, offsetof(struct stored_verdict, broken), false, NULL},
 };
-#define STORED_FIELDS stored_fields, sizeof stored_fields / sizeof stored_fields[0]
 
 static const char *asked_name(enum agent_asked asked)
 {
@@ -116,10 +115,10 @@ int agent_verdict_decode(const json_t *json, const struct plan *plan, struct age
 {
 	struct stored_verdict stored;
 
-	int rc = json_decode(json, STORED_FIELDS, &stored, sizeof stored, err);
+	int rc = json_decode(json, JSON_TABLE(stored_fields), &stored, sizeof stored, err);
 	if (rc == 0) {
 		rc = decode_stored(&stored, plan, ret_verdict, err);
-		json_release(STORED_FIELDS, &stored);
+		json_release(JSON_TABLE(stored_fields), &stored);
 	}
 	return rc == ERR_DECODE ? error_prefix(err, rc, "the stored decision (input '" AGENT_DECISION_KEY "')") : rc;
 }

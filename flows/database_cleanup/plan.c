@@ -142,7 +142,6 @@ static const struct json_field stored_fields[] = {
 	{"states", JSON_KIND_ANY, offsetof(struct stored_plan, states), true, NULL},
 	{"slices", JSON_KIND_ANY, offsetof(struct stored_plan, slices), true, NULL},
 };
-#define STORED_FIELDS stored_fields, sizeof stored_fields / sizeof stored_fields[0]
 
 /* Takes over the counts, and then what was built must be what was stored. */
 static int take_counts(const json_t *json, const json_t *slices, struct plan *plan, struct error *err)
@@ -168,7 +167,7 @@ int plan_decode(const json_t *json, struct plan *ret_plan, struct error *err)
 	struct stored_plan stored;
 	struct plan plan;
 
-	int rc = json_decode(json, STORED_FIELDS, &stored, sizeof stored, err);
+	int rc = json_decode(json, JSON_TABLE(stored_fields), &stored, sizeof stored, err);
 	if (rc != 0)
 		return error_prefix(err, rc, "the stored plan (input '" PLAN_KEY "')");
 
@@ -178,7 +177,7 @@ int plan_decode(const json_t *json, struct plan *ret_plan, struct error *err)
 		if (rc != 0)
 			plan_release(&plan);
 	}
-	json_release(STORED_FIELDS, &stored);
+	json_release(JSON_TABLE(stored_fields), &stored);
 	if (rc == 0)
 		*ret_plan = plan;
 	return rc;

@@ -18,122 +18,134 @@
 #define TABLE_MS 10000
 #define CELL_SIZE 400
 
-/* The part of the plan that one row is about: all of it where @flow_id is NULL. */
+/* The part of the plan that one row is about, or all of it. */
 struct part {
-	const char *flow_id;
-	const char *state;
+	json_t *filters; /* owned: a FlowRunFilter for each slice that has runs */
+	json_t *flows;   /* owned: a FlowFilter; NULL for all flows */
 };
 
-/* A new FlowRunFilter: the slice's, of this state. NULL without memory. */
-static json_t *part_filter(const struct slice *slice, const struct part *part)
+static void part_release(struct part *part)
 {
-	json_t *filter = json_deep_copy(slice->filter);
-	json_t *name = part->state != NULL ? json_pack("{s:[s]}", "any_", part->state) : NULL;
-
-	if (part->state != NULL && (name == NULL || json_object_set_new(json_object_get(filter, "state"), "name", name) != 0)) {
-		json_decref(filter);
-		return NULL;
-	}
-	return filter;
+	json_decref(part->filters);
+	json_decref(part->flows);
+	*part = (struct part){0};
 }
 
-static json_t *flow_clause(const struct part *part)
+/* @flow_id, @state: NULL for all. A filter never loses a clause: it is an error where there is no memory for it. */
+static int part_make(const struct plan *plan, const char *flow_id, const char *state, struct part *ret_part, struct error *err)
 {
-	return part->flow_id != NULL ? json_pack("{s:{s:[s]}}", "id", "any_", part->flow_id) : NULL;
+	struct part part = {.filters = json_array(), .flows = flow_id != NULL ? json_pack("{s:{s:[s]}}", "id", "any_", flow_id) : NULL};
+	bool made = part.filters != NULL && (flow_id == NULL || part.flows != NULL);
+
+	for (size_t i = 0; made && i < plan->slice_count; i++) {
+		if (plan->slices[i].count == 0)
+			continue;
+		json_t *filter = json_deep_copy(plan->slices[i].filter);
+		json_t *name = state != NULL ? json_pack("{s:[s]}", "any_", state) : NULL;
+		made = (state == NULL || json_object_set_new(json_object_get(filter, "state"), "name", name) == 0) &&
+		       json_array_append(part.filters, filter) == 0;
+		json_decref(filter);
+	}
+	if (!made) {
+		part_release(&part);
+		return error_nomem(err);
+	}
+	*ret_part = part;
+	return 0;
 }
 
 /* Task runs and artifacts of a part, exactly. */
-static int count_belongings(struct prefect *prefect, const struct plan *plan, const struct part *part,
-                            struct preview_extent *extent, struct error *err)
+static int count_belongings(struct prefect *prefect, const struct part *part, struct preview_extent *extent, struct error *err)
 {
-	AUTO_JSON *flows = flow_clause(part);
-	int rc = 0;
+	size_t i;
+	json_t *filter;
 
-	for (size_t i = 0; rc == 0 && i < plan->slice_count; i++) {
-		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+	json_array_foreach(part->filters, i, filter)
+	{
 		int64_t task_runs = 0;
 		int64_t artifacts = 0;
 
-		if (filter == NULL)
-			continue;
-		rc = task_run_count(prefect, &(struct task_run_query){.flow_runs = filter, .flows = flows}, &task_runs, err);
+		int rc = task_run_count(prefect, &(struct task_run_query){.flow_runs = filter, .flows = part->flows}, &task_runs, err);
 		if (rc == 0)
-			rc = window_count_artifacts(prefect, NULL, filter, flows, &artifacts, err);
+			rc = window_count_artifacts(prefect, NULL, filter, part->flows, &artifacts, err);
+		if (rc != 0)
+			return rc;
 		extent->task_runs += task_runs;
 		extent->artifacts += artifacts;
 	}
-	return rc;
+	return 0;
+}
+
+static int first_runs(struct prefect *prefect, const struct part *part, const json_t *filter, const char *sort, int limit,
+                      struct flow_run **ret_runs, size_t *ret_count, struct error *err)
+{
+	struct flow_run_query query = {.flow_runs = filter, .flows = part->flows, .sort = sort, .limit = limit};
+
+	return flow_run_filter(prefect, &query, ret_runs, ret_count, err);
 }
 
 /* The newest runs of a part: the time of the newest, and log lines in these few. */
-static int look_at_newest(struct prefect *prefect, const struct plan *plan, const struct part *part, time_us *ret_newest,
-                          struct preview_extent *extent, struct error *err)
+static int look_at_newest(struct prefect *prefect, const struct part *part, time_us *ret_newest, struct preview_extent *extent,
+                          struct error *err)
 {
-	AUTO_JSON *flows = flow_clause(part);
 	AUTO_JSON *ids = json_array();
-	int rc = 0;
+	size_t i;
+	json_t *filter;
 
-	for (size_t i = 0; rc == 0 && i < plan->slice_count; i++) {
-		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+	json_array_foreach(part->filters, i, filter)
+	{
 		struct flow_run *runs;
 		size_t count;
 
-		if (filter == NULL)
-			continue;
-		rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter, .flows = flows, .sort = "START_TIME_DESC",
-		                                                       .limit = LOG_RUNS}, &runs, &count, err);
-		for (size_t k = 0; rc == 0 && k < count; k++) {
+		int rc = first_runs(prefect, part, filter, "START_TIME_DESC", LOG_RUNS, &runs, &count, err);
+		if (rc != 0)
+			return rc;
+		for (size_t k = 0; k < count; k++) {
 			time_us age = preview_run_age(&runs[k]);
 			*ret_newest = age > *ret_newest ? age : *ret_newest;
 			if (json_array_size(ids) < LOG_RUNS)
 				(void)json_array_append_new(ids, json_string(runs[k].id));
 		}
-		if (rc == 0)
-			flow_runs_release(runs, count);
+		flow_runs_release(runs, count);
 	}
 	extent->log_runs = (int64_t)json_array_size(ids);
-	return rc != 0 || extent->log_runs == 0 ? rc : run_log_look(prefect, ids, &extent->log_lines, NULL, err);
+	return extent->log_runs == 0 ? 0 : run_log_look(prefect, ids, &extent->log_lines, NULL, err);
 }
 
-static int read_oldest(struct prefect *prefect, const struct plan *plan, const struct part *part, time_us *ret_oldest,
-                       struct error *err)
+static int read_oldest(struct prefect *prefect, const struct part *part, time_us *ret_oldest, struct error *err)
 {
-	AUTO_JSON *flows = flow_clause(part);
-	int rc = 0;
+	size_t i;
+	json_t *filter;
 
-	for (size_t i = 0; rc == 0 && i < plan->slice_count; i++) {
-		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+	json_array_foreach(part->filters, i, filter)
+	{
 		struct flow_run *runs;
 		size_t count;
 
-		if (filter == NULL)
-			continue;
-		rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter, .flows = flows, .sort = "START_TIME_ASC",
-		                                                       .limit = 1}, &runs, &count, err);
+		int rc = first_runs(prefect, part, filter, "START_TIME_ASC", 1, &runs, &count, err);
 		if (rc != 0)
-			break;
+			return rc;
 		if (count > 0 && (*ret_oldest == 0 || preview_run_age(&runs[0]) < *ret_oldest))
 			*ret_oldest = preview_run_age(&runs[0]);
 		flow_runs_release(runs, count);
 	}
-	return rc;
+	return 0;
 }
 
 /* Deployments that have runs of the part: "a, b and others"; "" where none has, "?" where it cannot be read. */
-static void name_deployments(struct prefect *prefect, const struct plan *plan, const struct part *part, struct text *names)
+static void name_deployments(struct prefect *prefect, const struct part *part, struct text *names)
 {
-	AUTO_JSON *flows = flow_clause(part);
 	size_t named = 0;
+	size_t i;
+	json_t *filter;
 
-	for (size_t i = 0; i < plan->slice_count; i++) {
-		AUTO_JSON *filter = plan->slices[i].count > 0 ? part_filter(&plan->slices[i], part) : NULL;
+	json_array_foreach(part->filters, i, filter)
+	{
 		AUTO_JSON *found = NULL;
 		size_t k;
 		json_t *row;
 
-		if (filter == NULL)
-			continue;
-		json_t *body = json_pack("{s:O, s:O*, s:s, s:i}", "flow_runs", filter, "flows", flows, "sort", "NAME_ASC", "limit",
+		json_t *body = json_pack("{s:O, s:O*, s:s, s:i}", "flow_runs", filter, "flows", part->flows, "sort", "NAME_ASC", "limit",
 		                         DEPLOYMENTS_NAMED + 1);
 		if (deployment_filter(prefect, body, &found, NULL) != 0) {
 			text_addf(names, "%s?", named > 0 ? ", " : "");
@@ -162,10 +174,8 @@ static bool logs_are_all(const struct preview_extent *extent, int64_t runs)
 }
 
 /* One row; NULL where something of it cannot be read. */
-static json_t *make_row(struct prefect *prefect, const struct plan *plan, const struct preview_flow *flow, const char *state,
-                        int64_t count)
+static json_t *read_row(struct prefect *prefect, const struct part *part, const char *flow, const char *state, int64_t count)
 {
-	const struct part part = {.flow_id = flow->id, .state = state};
 	struct preview_extent extent = {0};
 	AUTO_TEXT deployments = {.max = CELL_SIZE};
 	char logs[60];
@@ -174,17 +184,28 @@ static json_t *make_row(struct prefect *prefect, const struct plan *plan, const 
 	time_us oldest = 0;
 	time_us newest = 0;
 
-	if (count_belongings(prefect, plan, &part, &extent, NULL) != 0 ||
-	    look_at_newest(prefect, plan, &part, &newest, &extent, NULL) != 0 ||
-	    read_oldest(prefect, plan, &part, &oldest, NULL) != 0)
+	if (count_belongings(prefect, part, &extent, NULL) != 0 || look_at_newest(prefect, part, &newest, &extent, NULL) != 0 ||
+	    read_oldest(prefect, part, &oldest, NULL) != 0)
 		return NULL;
-	name_deployments(prefect, plan, &part, &deployments);
+	name_deployments(prefect, part, &deployments);
 	(void)snprintf(logs, sizeof logs, logs_are_all(&extent, count) ? "%" PRId64 : "%" PRId64 " or more", extent.log_lines);
-	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:s, s:I}", "flow", flow->name, "deployment",
-	                 text_str(&deployments), "state", state, "flow runs", (json_int_t)count, "oldest",
+	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:s, s:I}", "flow", flow, "deployment", text_str(&deployments),
+	                 "state", state, "flow runs", (json_int_t)count, "oldest",
 	                 oldest != 0 ? time_format_human(oldest, from) : "", "newest",
 	                 newest != 0 ? time_format_human(newest, to) : "", "task runs", (json_int_t)extent.task_runs, "log lines",
 	                 logs, "artifacts", (json_int_t)extent.artifacts);
+}
+
+static json_t *make_row(struct prefect *prefect, const struct plan *plan, const struct preview_flow *flow, const char *state,
+                        int64_t count)
+{
+	struct part part;
+
+	if (part_make(plan, flow->id, state, &part, NULL) != 0)
+		return NULL;
+	json_t *row = read_row(prefect, &part, flow->name, state, count);
+	part_release(&part);
+	return row;
 }
 
 json_t *preview_table(struct prefect *prefect, const struct plan *plan, const struct preview *preview)
@@ -227,14 +248,17 @@ json_t *preview_summary(const struct preview *preview, const struct plan *plan)
 
 void preview_measure(struct prefect *prefect, const struct plan *plan, struct preview *preview)
 {
-	const struct part all = {0};
 	struct preview_extent extent = {0};
 	time_us newest = 0;
+	struct part all;
 
+	if (part_make(plan, NULL, NULL, &all, NULL) != 0)
+		return;
 	prefect_set_deadline(prefect, MEASURE_MS);
-	int rc = count_belongings(prefect, plan, &all, &extent, NULL);
+	int rc = count_belongings(prefect, &all, &extent, NULL);
 	if (rc == 0)
-		rc = look_at_newest(prefect, plan, &all, &newest, &extent, NULL);
+		rc = look_at_newest(prefect, &all, &newest, &extent, NULL);
+	part_release(&all);
 	prefect_set_deadline(prefect, 0);
 	if (rc != 0)
 		return;

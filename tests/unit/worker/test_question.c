@@ -78,6 +78,25 @@ static void goes_by_the_states(void)
 	}
 }
 
+/* Reads the question of a run with these states; *@ret_begun: the second of 06:34 in which its attempt began, 0 for none. */
+static struct question read_question(const char *row, const char *states, bool ended, int64_t *ret_begun)
+{
+	struct flow_run run = run_of(NULL);
+	struct http_step step = {.method = "GET", .reply = {.body = states}};
+	struct question question = {0};
+	struct api api;
+	struct error err;
+	time_us minute = 0;
+
+	CHECK(row, time_parse("2026-11-21T06:34:00Z", &minute));
+	api_open(&api, &step, 1);
+	int rc = (ended ? question_read_ended : question_read)(api.prefect, &run, &question, &err);
+	CHECK_RC(row, rc, 0, &err);
+	(void)api_close(&api, row);
+	*ret_begun = question.begun_at != 0 ? (question.begun_at - minute) / US_PER_SEC : 0;
+	return question;
+}
+
 /* The attempt that a stored plan and a stored decision belong to. */
 static void knows_when_it_began(void)
 {
@@ -100,18 +119,10 @@ static void knows_when_it_began(void)
 
 	EACH(row, attempts)
 	{
-		struct flow_run run = run_of(NULL);
-		struct http_step step = {.method = "GET", .reply = {.body = row->states}};
-		struct api api;
-		struct question question;
-		struct error err;
-		time_us minute = 0;
+		int64_t begun;
 
-		CHECK(row->name, time_parse("2026-11-21T06:34:00Z", &minute));
-		api_open(&api, &step, 1);
-		if (CHECK_RC(row->name, question_read(api.prefect, &run, &question, &err), 0, &err))
-			CHECK_INT(row->name, question.begun_at, row->second == 0 ? 0 : minute + row->second * US_PER_SEC);
-		(void)api_close(&api, row->name);
+		(void)read_question(row->name, row->states, false, &begun);
+		CHECK_INT(row->name, begun, row->second);
 	}
 }
 
@@ -165,20 +176,11 @@ static void knows_what_it_was_before_its_end(void)
 
 	EACH(row, ends)
 	{
-		struct flow_run run = run_of(NULL);
-		struct http_step step = {.method = "GET", .reply = {.body = row->states}};
-		struct api api;
-		struct question question;
-		struct error err;
-		time_us minute = 0;
+		int64_t begun;
+		struct question question = read_question(row->name, row->states, true, &begun);
 
-		CHECK(row->name, time_parse("2026-11-21T06:34:00Z", &minute));
-		api_open(&api, &step, 1);
-		if (CHECK_RC(row->name, question_read_ended(api.prefect, &run, &question, &err), 0, &err)) {
-			CHECK_INT(row->name, question.asked, row->asked);
-			CHECK_INT(row->name, question.begun_at, row->begun == 0 ? 0 : minute + row->begun * US_PER_SEC);
-		}
-		(void)api_close(&api, row->name);
+		CHECK_INT(row->name, question.asked, row->asked);
+		CHECK_INT(row->name, begun, row->begun);
 	}
 }
 

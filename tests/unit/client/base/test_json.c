@@ -28,7 +28,6 @@ static const struct json_field fields[] = {
 	{"object", JSON_KIND_OBJECT, offsetof(struct thing, object), false, NULL},
 	{"any", JSON_KIND_ANY, offsetof(struct thing, any), false, NULL},
 };
-#define FIELDS fields, COUNT_OF(fields)
 
 static void decodes_every_kind(void)
 {
@@ -38,7 +37,7 @@ static void decodes_every_kind(void)
 	struct thing thing;
 	struct error err;
 
-	CHECK_RC("all", json_decode(json, FIELDS, &thing, sizeof thing, &err), 0, &err);
+	CHECK_RC("all", json_decode(json, JSON_TABLE(fields), &thing, sizeof thing, &err), 0, &err);
 	CHECK_STR("NUL inside", thing.text, "a?b");
 	CHECK_STR("lower case", thing.id, "aaaaaaaa-0000-4000-8000-00000000000f");
 	CHECK_INT("time", thing.time, US_PER_SEC);
@@ -47,7 +46,7 @@ static void decodes_every_kind(void)
 	CHECK_INT("enum", thing.kind, 2);
 	CHECK_JSON("object", thing.object, "{\"x\": 1}");
 	CHECK_JSON("any", thing.any, "[1]");
-	json_release(FIELDS, &thing);
+	json_release(JSON_TABLE(fields), &thing);
 	CHECK("released", thing.text == NULL && thing.object == NULL && thing.any == NULL);
 }
 
@@ -66,11 +65,11 @@ static void leaves_out_what_is_missing(void)
 		struct error err;
 
 		memset(&thing, 0xaa, sizeof thing);
-		if (!CHECK_RC(*row, json_decode(json, FIELDS, &thing, sizeof thing, &err), 0, &err))
+		if (!CHECK_RC(*row, json_decode(json, JSON_TABLE(fields), &thing, sizeof thing, &err), 0, &err))
 			continue;
 		CHECK(*row, thing.id[0] == '\0' && thing.time == 0 && !thing.flag && thing.number == 0);
 		CHECK(*row, thing.kind == 0 && thing.object == NULL && thing.any == NULL);
-		json_release(FIELDS, &thing);
+		json_release(JSON_TABLE(fields), &thing);
 	}
 }
 
@@ -108,13 +107,13 @@ static void refuses_wrong_fields(void)
 		AUTO_JSON *json = unit_json(row->json);
 		struct thing thing = {.number = 42};
 		struct error err;
-		int rc = json_decode(json, FIELDS, &thing, sizeof thing, &err);
+		int rc = json_decode(json, JSON_TABLE(fields), &thing, sizeof thing, &err);
 
 		if (!CHECK_RC(row->name, rc, row->text != NULL ? ERR_DECODE : 0, &err))
 			continue;
 		if (rc == 0) {
 			CHECK(row->name, thing.kind == -1 || thing.text[0] == '\0');
-			json_release(FIELDS, &thing);
+			json_release(JSON_TABLE(fields), &thing);
 		} else {
 			CHECK_HAS(row->name, err.text, row->text);
 			CHECK(row->name, thing.number == 42 && thing.text == NULL && thing.object == NULL);
@@ -145,7 +144,7 @@ static void decodes_lists(void)
 		void *items = untouched;
 		size_t count = 99;
 
-		if (!CHECK_RC(row->name, json_decode_list(json, FIELDS, sizeof(struct thing), &items, &count, &err), row->rc, &err))
+		if (!CHECK_RC(row->name, json_decode_list(json, JSON_TABLE(fields), sizeof(struct thing), &items, &count, &err), row->rc, &err))
 			continue;
 		if (row->rc != 0) {
 			CHECK(row->name, items == untouched && count == 99);
@@ -156,9 +155,7 @@ static void decodes_lists(void)
 		CHECK(row->name, items != NULL);
 		if (count == 2)
 			CHECK_STR(row->name, things[1].text, "b");
-		for (size_t i = 0; i < count; i++)
-			json_release(FIELDS, &things[i]);
-		free(items);
+		json_release_list(JSON_TABLE(fields), sizeof *things, things, count);
 	}
 }
 

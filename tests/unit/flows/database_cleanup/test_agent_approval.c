@@ -128,6 +128,13 @@ static void close_scene(struct scene *scene, const char *row, size_t requests)
 	json_decref(scene->inputs);
 }
 
+/* Ten runs; @period is borrowed, the states are the caller's to release. */
+static struct plan plan_of(char *period)
+{
+	return (struct plan){.planned_at = 31 * 86400 * US_PER_SEC, .cutoff = 86400 * US_PER_SEC, .retention = period, .total = 10,
+	                     .states = json_array(), .digest = DIGEST};
+}
+
 static void asks_once_for_a_plan(void)
 {
 	static char period[] = "P30D";
@@ -135,8 +142,7 @@ static void asks_once_for_a_plan(void)
 	EACH(row, rows)
 	{
 		struct scene scene;
-		struct plan plan = {.planned_at = 31 * 86400 * US_PER_SEC, .cutoff = 86400 * US_PER_SEC, .retention = period, .total = 10,
-		                    .states = json_array(), .digest = DIGEST};
+		struct plan plan = plan_of(period);
 		struct decision decision = {0};
 		struct error err = {.text = ""};
 		bool ask = true;
@@ -170,8 +176,7 @@ static void leaves_alone_what_is_another_ones(void)
 	static const char *const answers[ANSWERS_MAX] = {LOOK("get_flows"), FINAL("true")};
 	static char period[] = "P30D";
 	struct scene scene;
-	struct plan plan = {.planned_at = 31 * 86400 * US_PER_SEC, .cutoff = 86400 * US_PER_SEC, .retention = period, .total = 10,
-	                    .states = json_array(), .digest = DIGEST};
+	struct plan plan = plan_of(period);
 	struct decision decision = {0};
 	struct error err;
 	bool ask;
@@ -195,8 +200,7 @@ static void says_its_decision_once(void)
 
 	for (int queued = 0; queued < 2; queued++) {
 		struct scene scene;
-		struct plan plan = {.planned_at = 31 * 86400 * US_PER_SEC, .cutoff = 86400 * US_PER_SEC, .retention = period, .total = 10,
-		                    .states = json_array(), .digest = DIGEST};
+		struct plan plan = plan_of(period);
 		struct decision decision = {0};
 		struct error err;
 		bool ask;
