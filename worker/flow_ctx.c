@@ -428,6 +428,9 @@ static int propose(struct flow_ctx *ctx, const struct state_proposal *wanted, st
 
 	uuid_make(transition_id);
 	proposal.transition_id = transition_id;
+	/* By whatever state this is, the server takes the slot back before it answers. Where it refuses, the body begins
+	 * anew, and holds it again. */
+	registry_drop_lease(&ctx->worker->registry, ctx->run.id);
 	while ((rc = state_propose(ctx->prefect, ctx->run.id, &proposal, ret_answer, err)) != 0) {
 		if (rc == ERR_NOT_FOUND)
 			(void)halt(ctx, HALT_DELETED);

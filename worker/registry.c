@@ -116,8 +116,10 @@ void registry_park(struct registry *registry, const char *id)
 {
 	lock(registry);
 	struct run *run = change(registry, id, RUN_PARKED);
-	if (run != NULL)
+	if (run != NULL) {
 		run->ours = true;
+		run->lease[0] = '\0';
+	}
 	unlock(registry);
 }
 
@@ -209,6 +211,7 @@ void registry_hold_lease(struct registry *registry, const char *id, const char *
 		(void)snprintf(run->lease, UUID_SIZE, "%s", lease);
 		run->renew_ms = 0;
 		run->lease_held = held;
+		run->lease_missed = false;
 	}
 	unlock(registry);
 }
@@ -217,16 +220,34 @@ void registry_lease_is_held(struct registry *registry, const char *id)
 {
 	lock(registry);
 	struct run *run = find(registry, id);
-	if (run != NULL)
+	if (run != NULL) {
 		run->lease_held = true;
+		run->lease_missed = false;
+	}
 	unlock(registry);
 }
 
-void registry_drop_lease(struct registry *registry, const char *id, const char *lease)
+bool registry_miss_lease(struct registry *registry, const char *id, const char *lease, int64_t again_ms)
 {
 	lock(registry);
 	struct run *run = find(registry, id);
-	if (run != NULL && strcmp(run->lease, lease) == 0)
+	bool same = run != NULL && strcmp(run->lease, lease) == 0;
+	bool again = same && run->lease_missed;
+	if (again)
+		run->lease[0] = '\0';
+	if (same) {
+		run->lease_missed = true;
+		run->renew_ms = again_ms;
+	}
+	unlock(registry);
+	return again;
+}
+
+void registry_drop_lease(struct registry *registry, const char *id)
+{
+	lock(registry);
+	struct run *run = find(registry, id);
+	if (run != NULL)
 		run->lease[0] = '\0';
 	unlock(registry);
 }

@@ -31,6 +31,7 @@ struct run {
 	char lease[UUID_SIZE]; /* on a slot of the deployment's concurrency limit; "" for none */
 	int64_t renew_ms;      /* when to renew it, by clock_mono_ms() */
 	bool lease_held;       /* surely: of a run that was Paused the server may have taken it back */
+	bool lease_missed;     /* the latest try to renew it found it gone */
 	struct trouble trouble; /* of the latest tries to start its body; the executor's while it is ACTIVE */
 	int64_t since_ms; /* when it became DUE, by clock_mono_ms() */
 };
@@ -79,8 +80,12 @@ void registry_note_taking(struct registry *registry, const char *id, int taking)
 /* Keeps a lease with the run, to be renewed at once and then again and again. @held: see struct run. */
 void registry_hold_lease(struct registry *registry, const char *id, const char *lease, bool held);
 void registry_lease_is_held(struct registry *registry, const char *id);
-/* Forgets it, if it is still this one. */
-void registry_drop_lease(struct registry *registry, const char *id, const char *lease);
+/* The lease could not be renewed. True where that is so for the second time in a row, and it is still the run's: it is
+ * forgotten then. Else it is tried once more at @again_ms: the server gives a slot back a moment before the state that
+ * ends its use can be seen, and such a lease is not lost. */
+bool registry_miss_lease(struct registry *registry, const char *id, const char *lease, int64_t again_ms);
+/* Forgets it: the run is about to leave Running, by which the server takes the slot back. registry_park() does so too. */
+void registry_drop_lease(struct registry *registry, const char *id);
 /* A run that is ACTIVE or QUEUED and whose lease is to be renewed at @now_ms; it is due again @every_ms later. */
 bool registry_next_lease(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run);
 

@@ -218,11 +218,29 @@ static int watch_queue(struct worker *worker, struct prefect *prefect, struct er
 	return 0;
 }
 
-/* Renews the leases that are due. One that is lost is said once, and stops nothing that was approved. */
-static int renew_leases(struct worker *worker, struct prefect *prefect, struct error *err)
+/* A lease that was found gone twice is lost where its run is Running all the same: by any other state the server took
+ * the slot back as it should. Said once; stops nothing that was approved. */
+static int tell_lost_lease(struct worker *worker, struct prefect *prefect, const char *id, struct error *err)
 {
 	static const char lost[] = "the slot of the deployment's concurrency limit is lost (its lease was given back or has "
 	                           "expired); going on: what was approved stays approved";
+	struct flow_run run;
+
+	int rc = flow_run_read(prefect, id, &run, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? 0 : rc;
+	bool running = run.state_type == STATE_RUNNING;
+	flow_run_release(&run);
+	if (!running)
+		return 0;
+	log_run(LOG_LEVEL_WARNING, NULL, id, "%s", lost);
+	run_logs_add(&worker->logs, id, LOG_LEVEL_WARNING, lost);
+	return 0;
+}
+
+/* Renews the leases that are due. */
+static int renew_leases(struct worker *worker, struct prefect *prefect, struct error *err)
+{
 	int64_t every_ms = 3 * worker->settings->heartbeat_ms;
 	struct run run;
 
@@ -239,11 +257,9 @@ static int renew_leases(struct worker *worker, struct prefect *prefect, struct e
 		}
 		if (rc != ERR_NOT_FOUND && rc != ERR_NO_ROUTE && rc != ERR_INVALID)
 			return rc;
-		registry_drop_lease(&worker->registry, run.id, run.lease);
-		if (!run.lease_held)
-			continue;
-		log_run(LOG_LEVEL_WARNING, NULL, run.id, "%s", lost);
-		run_logs_add(&worker->logs, run.id, LOG_LEVEL_WARNING, lost);
+		bool lost = registry_miss_lease(&worker->registry, run.id, run.lease, clock_mono_ms() + QUEUE_EVERY_MS);
+		if (lost && run.lease_held && (rc = tell_lost_lease(worker, prefect, run.id, err)) != 0)
+			return rc;
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "worker/registry.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,56 @@ static void lists_parked_runs(void)
 	registry_done(&registry);
 }
 
+/* A lease that was found gone is lost only if it is still gone, and still the run's, the next time. */
+static void tells_lost_leases(void)
+{
+	enum between { NOTHING, RENEWED, REPLACED, DROPPED, PARKED };
+	static const struct {
+		const char *name;
+		enum between between;
+		bool lost;   /* the second time */
+		bool looked; /* it is there to be renewed then */
+	} rows[] = {
+		{"gone", NOTHING, true, true},
+		{"renewed meanwhile", RENEWED, false, true},
+		{"another one meanwhile", REPLACED, false, true},
+		{"given back meanwhile", DROPPED, false, false},
+		{"parked meanwhile", PARKED, false, false},
+	};
+	char lease[UUID_SIZE];
+	char id[UUID_SIZE];
+
+	(void)id_of(7, lease);
+	EACH(row, rows)
+	{
+		char other[UUID_SIZE];
+		struct registry registry;
+		struct run run = {0};
+
+		registry_init(&registry, 1);
+		CHECK("add", registry_add(&registry, id_of(1, id), RUN_DUE, true, 0));
+		CHECK_INT(row->name, take(&registry, 0, NULL), 1);
+		registry_hold_lease(&registry, id, lease, true);
+		CHECK(row->name, registry_next_lease(&registry, 10, 100, &run));
+		CHECK_STR(row->name, run.lease, lease);
+		CHECK("not due again", !registry_next_lease(&registry, 50, 100, &run));
+		CHECK("the first time", !registry_miss_lease(&registry, id, lease, 20));
+
+		if (row->between == RENEWED)
+			registry_lease_is_held(&registry, id);
+		else if (row->between == REPLACED)
+			registry_hold_lease(&registry, id, id_of(8, other), true);
+		else if (row->between == DROPPED)
+			registry_drop_lease(&registry, id);
+		else if (row->between == PARKED)
+			registry_park(&registry, id);
+		CHECK(row->name, registry_next_lease(&registry, 20, 100, &run) == row->looked);
+		CHECK(row->name, registry_miss_lease(&registry, id, lease, 30) == row->lost);
+		CHECK("not twice", !row->lost || !registry_next_lease(&registry, 10000, 100, &run));
+		registry_done(&registry);
+	}
+}
+
 static void measures_what_waits(void)
 {
 	static const struct {
@@ -298,6 +349,8 @@ static void *run_bodies(void *arg)
 	while (registry_count(&crowd->registry) > 0)
 		if ((number = take(&crowd->registry, RUNS, NULL)) >= 0)
 			body(crowd, number);
+		else
+			(void)sched_yield(); /* with little of a processor, those that have something to do come first */
 	return NULL;
 }
 
@@ -306,12 +359,14 @@ static void *resume_parked(void *arg)
 	struct crowd *crowd = arg;
 	struct run runs[8];
 
-	while (registry_count(&crowd->registry) > 0)
+	while (registry_count(&crowd->registry) > 0) {
 		for (size_t from = 0; from != SIZE_MAX;) {
 			size_t count = registry_list(&crowd->registry, RUN_PARKED, &from, runs, COUNT_OF(runs));
 			for (size_t i = 0; i < count; i++)
 				registry_resume(&crowd->registry, runs[i].id);
 		}
+		(void)sched_yield();
+	}
 	return NULL;
 }
 
@@ -340,4 +395,5 @@ static void serves_many_threads(void)
 }
 
 UNIT_SUITE("worker/registry", TEST(holds_a_run_once), TEST(takes_the_earliest), TEST(keeps_the_limit), TEST(moves_runs),
-           TEST(lists_parked_runs), TEST(measures_what_waits), TEST(does_not_sleep_over_news), TEST(serves_many_threads))
+           TEST(lists_parked_runs), TEST(tells_lost_leases), TEST(measures_what_waits), TEST(does_not_sleep_over_news),
+           TEST(serves_many_threads))
