@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct http_server {
 	void *arg;
 	const struct http_step *steps;
 	size_t step_count;
-	size_t requests;
+	atomic_size_t requests;
 	struct text problems;
 };
 
@@ -37,13 +38,14 @@ static void must(bool ok, const char *what)
 	abort();
 }
 
-/* Waits until @fd has something to read; false where the server has to end. */
+/* Waits until @fd has something to read; false where the server has to end. What a client has sent counts, also where
+ * this thread comes to it only after the test has ended. */
 static bool wait_readable(const struct http_server *server, int fd)
 {
 	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = server->stop, .events = POLLIN}};
 
 	must(poll(fds, 2, -1) >= 0, "poll");
-	return fds[1].revents == 0;
+	return fds[0].revents != 0;
 }
 
 static bool send_all(int fd, const char *data, size_t len)
@@ -258,6 +260,11 @@ struct http_server *http_server_handle(http_handler *handler, void *arg)
 const char *http_server_url(const struct http_server *server)
 {
 	return server->url;
+}
+
+size_t http_server_requests(const struct http_server *server)
+{
+	return server->requests;
 }
 
 char *http_server_stop(struct http_server *server, size_t *ret_requests)

@@ -54,6 +54,9 @@ struct http_server *http_server_handle(http_handler *handler, void *arg);
 /* "http://127.0.0.1:PORT"; borrowed. */
 const char *http_server_url(const struct http_server *server);
 
+/* How many requests have come so far; also for a handler and for any other thread. */
+size_t http_server_requests(const struct http_server *server);
+
 /* Ends the thread and frees the server. Returns the problems, one a line, "" for none: the caller frees it.
  * @ret_requests (may be NULL): how many requests came. */
 char *http_server_stop(struct http_server *server, size_t *ret_requests);
