@@ -32,9 +32,10 @@ struct flow_ctx;
 
 typedef enum flow_outcome flow_body(struct flow_ctx *ctx);
 
-/* The run ended without its body (@expired: since nobody answered in time): leaves what is to be read of it. Best effort; may
- * be called more than once. @ctx is only for reading, and for the timeline. */
-typedef void flow_epilogue(struct flow_ctx *ctx, enum state_type type, bool expired);
+/* The run ended without its body (@expired: since nobody answered in time), or with a step that its body left
+ * (flow_step_leave()): leaves what is to be read of it. False where that is worth another try later; may be called more than
+ * once. @ctx is only for reading, and for the timeline. */
+typedef bool flow_epilogue(struct flow_ctx *ctx, enum state_type type, bool expired);
 
 struct flow_spec {
 	const char *name; /* the flow's name on the server */
@@ -61,6 +62,9 @@ time_us flow_running_since(const struct flow_ctx *ctx);
 /* The server's time at which the run was first Running since it last ended: the same until it ends again, whatever happens on
  * the way (pauses, restarts, other workers); a retry has another. */
 time_us flow_begun_at(const struct flow_ctx *ctx);
+
+/* The run's state as it was when the body was started, as the server gives it: an object, or NULL; borrowed. */
+const json_t *flow_state(const struct flow_ctx *ctx);
 
 /* When the run was approved (or went on after its question), by the server's clock; 0 where it was not, or is not known. */
 time_us flow_approved_at(const struct flow_ctx *ctx);
@@ -100,6 +104,15 @@ void flow_step_begin(struct flow_ctx *ctx, const char *step, const char *after);
  * flow_finish() sets the run's final state ends likewise. */
 void flow_step_end(struct flow_ctx *ctx, const char *step, enum state_type type, const char *message);
 
+/* The same for all steps whose names start with @prefix, but for @except: an earlier start of the body began them. */
+void flow_steps_end_like(struct flow_ctx *ctx, const char *prefix, const char *except, enum state_type type);
+
+/* It could not do its work now: it stays as it is when the run ends, and a worker calls the flow's epilogue for it later. */
+void flow_step_leave(struct flow_ctx *ctx, const char *step);
+
+/* How far the step is, also by an earlier start of the body; STATE_UNKNOWN where it has not begun, or that is not known. */
+enum state_type flow_step_state(struct flow_ctx *ctx, const char *step);
+
 /* What a step leaves to be read: one artifact of @key for each attempt of the run, written again in place. */
 struct flow_artifact {
 	const char *step;        /* whose it is */
@@ -111,8 +124,11 @@ struct flow_artifact {
 
 /* Writes it; tries again for some seconds. True where it is there. */
 bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact);
+/* The same with more patience: a minute or so, while the run may go on. *ret_later: not written, and a later try may do. */
+bool flow_artifact_patient(struct flow_ctx *ctx, const struct flow_artifact *artifact, bool *ret_later);
 
-/* Progress of a step, as an artifact of that kind: once a second at most (@last: now all the same). */
+/* Progress of a step, as an artifact of that kind: once a second at most, and less often where the server
+ * takes its time for it (@last: now all the same). */
 void flow_progress(struct flow_ctx *ctx, const char *step, const char *key, double percent, const char *description,
                    bool last);
 

@@ -1,6 +1,7 @@
 /* The worker's side of flows/flow.h: see there for what each function promises. */
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/base/text.h"
 #include "client/prefect/run_input.h"
@@ -42,7 +43,7 @@ struct flow_ctx {
 	struct timeline timeline;
 	bool timeline_told;     /* that it cannot be written */
 	char progress[UUID_SIZE]; /* the progress artifact; "" before the first */
-	int64_t progress_ms;    /* when it was last written */
+	int64_t progress_ms;    /* when it may be written next */
 };
 
 struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, struct flow_run *run,
@@ -105,6 +106,11 @@ time_us flow_running_since(const struct flow_ctx *ctx)
 	return ctx->running_since;
 }
 
+const json_t *flow_state(const struct flow_ctx *ctx)
+{
+	return ctx->run.state;
+}
+
 time_us flow_begun_at(const struct flow_ctx *ctx)
 {
 	return ctx->question.begun_at != 0 ? ctx->question.begun_at : ctx->running_since;
@@ -150,10 +156,23 @@ void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
 	log_run(level, ctx->run.name, ctx->run.id, "%s", line);
 }
 
+/* The first line of a text, without the marks of Markdown. */
+static void plain_line(char *dst, size_t size, const char *text)
+{
+	size_t len = 0;
+
+	for (; *text != '\0' && *text != '\n' && len + 1 < size; text++)
+		if (strchr("*#\\`", *text) == NULL)
+			dst[len++] = *text;
+	dst[len] = '\0';
+}
+
 void flow_show(struct flow_ctx *ctx, const char *text)
 {
 	run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_INFO, text);
-	log_run(LOG_LEVEL_INFO, ctx->run.name, ctx->run.id, "%.*s", (int)strcspn(text, "\n"), text);
+	char line[LOG_LINE_SIZE];
+	plain_line(line, sizeof line, text);
+	log_run(LOG_LEVEL_INFO, ctx->run.name, ctx->run.id, "%s", line);
 }
 
 void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused)
@@ -180,7 +199,12 @@ int flow_note_progress(struct flow_ctx *ctx, int64_t done)
 
 #define ARTIFACT_TRIES 4
 #define ARTIFACT_WAIT_MS 500
+/* For a report, which must not be lost to a short outage. */
+#define ARTIFACT_TRIES_MORE 6
+#define ARTIFACT_WAIT_MAX_MS 10000
 #define PROGRESS_EVERY_MS 1000
+/* So many times as long as the last write took is none. */
+#define PROGRESS_REST 10
 
 /* Once for a run: it is the same trouble that everything else has. */
 static void tell_timeline(struct flow_ctx *ctx, const char *what, const struct error *err)
@@ -216,12 +240,48 @@ static struct artifact_text artifact_text(const struct flow_ctx *ctx, const char
 	return (struct artifact_text){.flow_run_id = ctx->run.id, .task_run_id = *task_run_id != '\0' ? task_run_id : NULL};
 }
 
-bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact)
+void flow_steps_end_like(struct flow_ctx *ctx, const char *prefix, const char *except, enum state_type type)
+{
+	timeline_end_like(&ctx->timeline, prefix, except, type);
+	tell_steps(ctx);
+}
+
+void flow_step_leave(struct flow_ctx *ctx, const char *step)
+{
+	timeline_leave(&ctx->timeline, step);
+}
+
+enum state_type flow_step_state(struct flow_ctx *ctx, const char *step)
+{
+	return timeline_step_state(&ctx->timeline, step);
+}
+
+/* A run that has ended is drawn by a service, which has other things to do, and comes back. */
+static int tries_of(const struct flow_ctx *ctx, int more)
+{
+	return state_type_is_terminal((enum state_type)ctx->run.state_type) ? 1 : ARTIFACT_TRIES + more;
+}
+
+/* Waits before the next try. False where there is none: the worker stops, or the run does not go on. */
+static bool wait_for_artifact(struct flow_ctx *ctx, int tries)
+{
+	int64_t ms = tries < ARTIFACT_TRIES ? (int64_t)ARTIFACT_WAIT_MS << tries : ARTIFACT_WAIT_MAX_MS;
+
+	if (stop_wait(&ctx->worker->stop, ms))
+		return false;
+	ctx->timeline.quiet_until_ms = 0;
+	return tries < ARTIFACT_TRIES || (!flow_halted(ctx) && flow_may_go_on(ctx));
+}
+
+static bool write_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact, int more, bool *ret_later)
 {
 	char id[UUID_SIZE];
 	struct error err;
 
 	for (int tries = 1;; tries++) {
+		/* Whose it is tells it from that of another attempt: its step has to be there. */
+		(void)timeline_flush(&ctx->timeline);
+		ctx->timeline.quiet_until_ms = 0;
 		struct artifact_text text = artifact_text(ctx, artifact->step);
 
 		text.type = artifact->type;
@@ -231,13 +291,25 @@ bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact)
 		int rc = timeline_put(&ctx->timeline, &text, id, &err);
 		if (rc == 0)
 			return true;
-		if (rc == ERR_STOPPED || rc == ERR_INVALID || tries == ARTIFACT_TRIES ||
-		    stop_wait(&ctx->worker->stop, (int64_t)ARTIFACT_WAIT_MS << tries))
+		*ret_later = trouble_is_passing(&err) || rc == ERR_STOPPED;
+		if (rc == ERR_STOPPED || rc == ERR_INVALID || tries >= tries_of(ctx, *ret_later ? more : 0) ||
+		    !wait_for_artifact(ctx, tries))
 			break;
-		ctx->timeline.quiet_until_ms = 0;
 	}
 	tell_timeline(ctx, artifact->key, &err);
 	return false;
+}
+
+bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact)
+{
+	bool later;
+
+	return write_artifact(ctx, artifact, 0, &later);
+}
+
+bool flow_artifact_patient(struct flow_ctx *ctx, const struct flow_artifact *artifact, bool *ret_later)
+{
+	return write_artifact(ctx, artifact, ARTIFACT_TRIES_MORE, ret_later);
 }
 
 void flow_progress(struct flow_ctx *ctx, const char *step, const char *key, double percent, const char *description,
@@ -248,9 +320,8 @@ void flow_progress(struct flow_ctx *ctx, const char *step, const char *key, doub
 	struct error err;
 	int rc;
 
-	if (data == NULL || (!last && ctx->progress_ms != 0 && now - ctx->progress_ms < PROGRESS_EVERY_MS))
+	if (data == NULL || (!last && now < ctx->progress_ms))
 		return;
-	ctx->progress_ms = now;
 	if (ctx->progress[0] != '\0') {
 		rc = timeline_update(&ctx->timeline, ctx->progress, description, data, &err);
 	} else {
@@ -263,6 +334,9 @@ void flow_progress(struct flow_ctx *ctx, const char *step, const char *key, doub
 		if (rc != 0)
 			ctx->progress[0] = '\0';
 	}
+	/* A server that takes its time for it must not slow the deletion down. */
+	int64_t took = clock_mono_ms() - now;
+	ctx->progress_ms = now + took + (PROGRESS_REST * took > PROGRESS_EVERY_MS ? PROGRESS_REST * took : PROGRESS_EVERY_MS);
 	if (rc != 0 && rc != ERR_STOPPED)
 		tell_timeline(ctx, key, &err);
 }
@@ -478,7 +552,8 @@ enum flow_outcome flow_finish(struct flow_ctx *ctx, enum state_type type, const 
 	if (type != STATE_CANCELLED && !flow_may_go_on(ctx))
 		return flow_halt(ctx, message);
 
-	flow_log(ctx, type == STATE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s: %s", name, message);
+	bool named = strncasecmp(message, name, strlen(name)) == 0; /* "cancelled: ..." says it itself */
+	flow_log(ctx, type == STATE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s%s%s", named ? "" : name, named ? "" : ": ", message);
 	end_steps(ctx, type, message);
 	int rc = propose(ctx, &proposal, &answer, &err);
 	if (rc == ERR_INVALID) { /* better without the words than not at all */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/base/text.h"
 #include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -16,6 +17,7 @@ struct take_over {
 	bool restarted;
 	bool incomplete; /* a run could not be dealt with */
 	int64_t beat_ms; /* when the last heartbeat was sent */
+	int64_t begun_ms;
 	json_t *online; /* names of the workers that are not OFFLINE; NULL until it is asked for */
 };
 
@@ -128,6 +130,17 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 	return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+/* In the run's own log too: it goes on where another process was killed. */
+static void tell_taken(struct take_over *t, const struct flow_run *run, const char *before)
+{
+	AUTO_TEXT line = {.max = 3 * OWNER_NAME_SIZE};
+
+	text_addf(&line, "worker '%s' goes on with the run, after worker '%s' ended without a word", t->worker->name, before);
+	char clean[3 * OWNER_NAME_SIZE];
+	text_clean(clean, sizeof clean, text_str(&line), line.len);
+	run_logs_add(&t->worker->logs, run->id, LOG_LEVEL_WARNING, clean);
+}
+
 static int take_run(struct take_over *t, const struct flow_run *run, struct error *err)
 {
 	bool parked = run->state_type == STATE_PAUSED;
@@ -156,8 +169,11 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		return give_up(t, run, latest.stalled, err);
 	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0)) {
 		registry_note_taking(&t->worker->registry, run->id, waiting ? 0 : latest.number + 1);
+		const char *last = holder(run, before) ? before : "unknown";
 		log_run(LOG_LEVEL_INFO, run->name, run->id, "taking it up again, it is %s; before: worker %s",
-		        state_type_name((enum state_type)run->state_type), holder(run, before) ? before : "unknown");
+		        state_type_name((enum state_type)run->state_type), last);
+		if (run->state_type == STATE_RUNNING && !waiting)
+			tell_taken(t, run, last);
 	}
 	return 0;
 }
@@ -203,29 +219,6 @@ static int tell_expired(struct take_over *t, const struct flow_run *run, struct 
 	if (rc != 0 || (strcmp(name, t->worker->name) != 0 && !gone))
 		return rc;
 	return watch_tell_ended(t->worker, t->prefect, run, err);
-}
-
-/* --- timelines that go on after their run ---------------------------------------------------------------- */
-
-/* Whoever ended the run may be about to end its steps. */
-#define DRAWING_GRACE_US (15 * US_PER_SEC)
-
-int take_over_drawings(struct worker *worker, struct prefect *prefect, int64_t past_ms, struct error *err)
-{
-	AUTO_JSON *ids = NULL;
-	time_us now = prefect_now(prefect);
-	size_t i;
-	json_t *id;
-
-	int rc = timeline_find_open(prefect, now - past_ms * 1000, now - DRAWING_GRACE_US, &ids, err);
-	json_array_foreach(ids, i, id)
-	{
-		struct error one;
-		const char *run = json_string_value(id);
-		if (!registry_has(&worker->registry, run) && watch_draw_ended(worker, prefect, run, &one) != 0)
-			log_debug("flow run %s: its timeline cannot be ended yet: %s", run, one.text);
-	}
-	return rc;
 }
 
 /* --- going through the lists ----------------------------------------------------------------------------- */
@@ -292,6 +285,45 @@ int take_over_expired(struct worker *worker, struct prefect *prefect, bool resta
 	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms()};
 
 	int rc = for_each(&t, failed, tell_expired, "its end cannot be told yet", err);
+	json_decref(t.online);
+	return rc;
+}
+
+/* --- timelines that go on after their run ---------------------------------------------------------------- */
+
+/* Whoever ended the run may be about to end its steps. */
+#define DRAWING_GRACE_US (15 * US_PER_SEC)
+/* Of a round, which has heartbeats to send: what is left over is for the next one. */
+#define DRAWING_MS 10000
+
+/* By the worker that had the run, or where that is gone. */
+static int draw(struct take_over *t, const struct flow_run *run, struct error *err)
+{
+	char name[OWNER_NAME_SIZE];
+	bool gone = true;
+	struct error why;
+
+	if (clock_mono_ms() - t->begun_ms > DRAWING_MS || registry_has(&t->worker->registry, run->id))
+		return 0;
+	int rc = holder(run, name) && strcmp(name, t->worker->name) != 0 ? is_gone(t, name, &gone, err) : 0;
+	if (rc != 0 || !gone)
+		return rc;
+	if (watch_draw_ended(t->worker, t->prefect, run->id, &why) != 0)
+		log_debug("flow run %s: its timeline cannot be ended yet: %s", run->id, why.text);
+	return 0;
+}
+
+int take_over_drawings(struct worker *worker, struct prefect *prefect, int64_t past_ms, struct error *err)
+{
+	struct take_over t = {.worker = worker, .prefect = prefect, .beat_ms = clock_mono_ms(), .begun_ms = clock_mono_ms()};
+	time_us now = prefect_now(prefect);
+	AUTO_JSON *ids = NULL;
+
+	int rc = timeline_find_open(prefect, now - past_ms * 1000, now - DRAWING_GRACE_US, &ids, err);
+	if (rc != 0 || json_array_size(ids) == 0)
+		return rc;
+	AUTO_JSON *runs = json_pack("{s:{s:O}}", "id", "any_", ids);
+	rc = for_each(&t, runs, draw, "its timeline cannot be ended yet", err);
 	json_decref(t.online);
 	return rc;
 }

@@ -76,10 +76,15 @@ static struct timeline_step *get_step(struct timeline *timeline, const char *nam
 	return step;
 }
 
+static bool is_ours(const struct task_run *run)
+{
+	return run->task_key != NULL && strncmp(run->task_key, KEY_PREFIX, sizeof KEY_PREFIX - 1) == 0;
+}
+
 /* What the server has of a step, in place of what is not known here. */
 static void take_over(struct timeline *timeline, const struct task_run *run)
 {
-	if (strncmp(run->task_key, KEY_PREFIX, sizeof KEY_PREFIX - 1) != 0)
+	if (!is_ours(run))
 		return;
 	struct timeline_step *step = get_step(timeline, run->task_key + sizeof KEY_PREFIX - 1);
 	if (step == NULL || step->id[0] != '\0')
@@ -209,16 +214,50 @@ void timeline_end(struct timeline *timeline, const char *name, enum state_type t
 	(void)timeline_flush(timeline);
 }
 
-void timeline_end_all(struct timeline *timeline, enum state_type type, const char *message)
+/* The steps of an earlier start of the body too. */
+static void know_steps(struct timeline *timeline)
 {
 	struct error err;
 
-	if (!timeline->known && !is_quiet(timeline)) /* of an earlier start of the body */
+	if (!timeline->known && !is_quiet(timeline))
 		(void)note(timeline, read_steps(timeline, &err), &err);
+}
+
+void timeline_end_all(struct timeline *timeline, enum state_type type, const char *message)
+{
+	know_steps(timeline);
 	for (size_t i = 0; i < timeline->count; i++)
-		if (!state_type_is_terminal(timeline->steps[i].wanted))
+		if (!state_type_is_terminal(timeline->steps[i].wanted) && !timeline->steps[i].left)
 			want(&timeline->steps[i], type, message);
 	(void)timeline_flush(timeline);
+}
+
+void timeline_end_like(struct timeline *timeline, const char *prefix, const char *except, enum state_type type)
+{
+	know_steps(timeline);
+	for (size_t i = 0; i < timeline->count; i++) {
+		struct timeline_step *step = &timeline->steps[i];
+		if (strncmp(step->name, prefix, strlen(prefix)) == 0 && strcmp(step->name, except) != 0 &&
+		    !state_type_is_terminal(step->wanted))
+			want(step, type, NULL);
+	}
+	(void)timeline_flush(timeline);
+}
+
+void timeline_leave(struct timeline *timeline, const char *name)
+{
+	struct timeline_step *step = find_step(timeline, name);
+
+	if (step != NULL)
+		step->left = true;
+}
+
+enum state_type timeline_step_state(struct timeline *timeline, const char *name)
+{
+	know_steps(timeline);
+	const struct timeline_step *step = find_step(timeline, name);
+
+	return step != NULL ? step->is : STATE_UNKNOWN;
 }
 
 const char *timeline_step_id(const struct timeline *timeline, const char *name)
@@ -285,7 +324,9 @@ int timeline_close(struct prefect *prefect, const char *flow_run_id, enum state_
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = strcmp(steps[i].flow_run_id, flow_run_id) == 0 ? task_run_set_state(prefect, steps[i].id, type, message, err) : 0;
+		/* Somebody else may have a tag of this name. */
+		if (strcmp(steps[i].flow_run_id, flow_run_id) == 0 && is_ours(&steps[i]))
+			rc = task_run_set_state(prefect, steps[i].id, type, message, err);
 		rc = is_settled(rc) ? 0 : rc;
 	}
 	task_runs_release(steps, count);
@@ -306,7 +347,8 @@ int timeline_find_open(struct prefect *prefect, time_us since, time_us until, js
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < count; i++)
-		(void)json_object_set_new(seen, steps[i].flow_run_id, json_true());
+		if (is_ours(&steps[i]))
+			(void)json_object_set_new(seen, steps[i].flow_run_id, json_true());
 	task_runs_release(steps, count);
 	*ret_flow_run_ids = json_array();
 	json_object_foreach(seen, id, value)

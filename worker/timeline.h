@@ -27,6 +27,7 @@ struct timeline_step {
 	enum state_type is;             /* on the server */
 	enum state_type wanted;
 	char *message;                  /* owned: of the wanted state; may be NULL */
+	bool left;                      /* it does not end with the run */
 };
 
 struct timeline {
@@ -54,6 +55,14 @@ void timeline_end(struct timeline *timeline, const char *name, enum state_type t
 /* Every step that has not ended, also of an earlier start of the body, ends as @type: the run does. Nothing where no step
  * was ever begun or ended. */
 void timeline_end_all(struct timeline *timeline, enum state_type type, const char *message);
+
+/* See flow_step_leave(), flow_step_state(). */
+void timeline_leave(struct timeline *timeline, const char *name);
+enum state_type timeline_step_state(struct timeline *timeline, const char *name);
+
+/* Every step that was begun, and whose name starts with @prefix, ends, but for @except (which may have to begin yet): those of an
+ * earlier start of the body, which was killed on the way. */
+void timeline_end_like(struct timeline *timeline, const char *prefix, const char *except, enum state_type type);
 
 /* Writes what is not written yet. True where all of it is. */
 bool timeline_flush(struct timeline *timeline);

@@ -32,14 +32,17 @@ int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char 
 	rc = worker_find_flow(worker, prefect, run.flow_id, &flow, err);
 	if (rc == 0)
 		rc = question_read_ended(prefect, &run, &question, err);
+	bool ours = rc == 0 && flow != NULL;
 	struct flow_ctx *ctx = rc == 0 && flow != NULL && flow->epilogue != NULL && state_type_is_terminal(type)
 	                               ? flow_ctx_new(worker, prefect, &run, NULL, NULL, &question)
 	                               : NULL;
-	if (ctx != NULL)
-		flow->epilogue(ctx, type, expired);
+	bool drawn = ctx == NULL || flow->epilogue(ctx, type, expired);
 	flow_ctx_free(ctx);
 	flow_run_release(&run);
-	if (rc == 0 && state_type_is_terminal(type))
+	/* Its steps stay open: they bring a worker back (take_over_drawings()). */
+	if (!drawn)
+		return error_set(err, ERR_BUSY, "what is to be read of it cannot be written yet");
+	if (ours && state_type_is_terminal(type))
 		rc = timeline_close(prefect, id, type, expired ? "nobody answered in time" : "the run ended without it", err);
 	return rc;
 }
@@ -68,9 +71,10 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 	               answered ? " while it was paused: nothing was deleted since"
 	                        : flow_run_pause_expired(run) ? ", nobody approved: nothing was deleted"
 	                                                      : " while it waited for an approval: nothing was deleted");
-	rc = watch_draw_ended(worker, prefect, run->id, err);
-	if (rc == 0)
-		rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
+	/* What cannot be drawn now is drawn later: it keeps nobody waiting here. */
+	if (watch_draw_ended(worker, prefect, run->id, err) != 0)
+		log_debug("flow run %s: its timeline cannot be ended yet: %s", run->id, err->text);
+	rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
 	if (rc != 0 && rc != ERR_NOT_FOUND)
 		return rc;
 	if (flow_run_pause_expired(run))

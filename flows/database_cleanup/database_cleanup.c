@@ -42,7 +42,7 @@ static enum flow_outcome halt(struct flow_ctx *ctx, struct report report, const 
 		text_addf(&message, "cancelled: %s", so_far);
 		report.outcome = "cancelled";
 		report.message = text_str(&message);
-		report_write(ctx, &report);
+		(void)report_write(ctx, &report);
 	}
 	return flow_halt(ctx, so_far);
 }
@@ -53,7 +53,7 @@ static enum flow_outcome finish(struct flow_ctx *ctx, enum state_type type, cons
 		json_decref(data);
 		return halt(ctx, *report, report->message);
 	}
-	report_write(ctx, report);
+	(void)report_write(ctx, report);
 	if (data != NULL && report->decision != NULL && report->decision->advice != NULL)
 		(void)json_object_set(data, "advice", report->decision->advice);
 	return flow_finish(ctx, type, report->message, data);
@@ -65,7 +65,7 @@ static enum flow_outcome fail(struct flow_ctx *ctx, struct report report, const 
 		return halt(ctx, report, err->text);
 	report.outcome = "failed";
 	report.message = err->text;
-	report_write(ctx, &report);
+	(void)report_write(ctx, &report);
 	return flow_fail(ctx, err);
 }
 
@@ -355,8 +355,10 @@ static enum flow_outcome go_on_with_plan(struct flow_ctx *ctx, struct report rep
 		return flow_halted(ctx) ? halt_deletion(ctx, report, 0) : fail(ctx, report, &err);
 	if (report.policy->approval == APPROVAL_AI)
 		decision.advice = agent_advice_read(ctx, report.plan);
-	flow_log(ctx, LOG_LEVEL_INFO, "%s%s%s", decision.approved ? "approved" : "not approved",
-	         decision.notes[0] != '\0' ? ": " : "", decision.notes);
+	/* Once, also where an earlier start of the body came so far. */
+	if (!state_type_is_terminal(flow_step_state(ctx, "approval")))
+		flow_log(ctx, LOG_LEVEL_INFO, "%s%s%s", decision.approved ? "approved" : "not approved",
+		         decision.notes[0] != '\0' ? ": " : "", decision.notes);
 
 	report.decision = &decision;
 	enum flow_outcome outcome = act(ctx, &report);
@@ -537,7 +539,21 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 	return outcome;
 }
 
-void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool expired)
+/* Its body ended it, and could not write the report: the state says what became of it. */
+static void tell_own_end(struct flow_ctx *ctx, enum state_type type, struct report *report)
+{
+	const json_t *state = flow_state(ctx);
+	const char *message = json_string_value(json_object_get(state, "message"));
+	const char *status = json_string_value(json_object_get(json_object_get(state, "data"), "status"));
+
+	if (message == NULL || flow_step_state(ctx, "report") != STATE_RUNNING)
+		return;
+	report->message = message;
+	if (type != STATE_CANCELLED)
+		report->outcome = status != NULL ? status : type == STATE_COMPLETED ? "completed" : "failed";
+}
+
+bool database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool expired)
 {
 	struct report report = {.outcome = expired ? "expired" : type == STATE_CANCELLED ? "cancelled" : "ended",
 	                        .message = expired ? "nobody answered in time, " NOTHING_DELETED
@@ -549,6 +565,8 @@ void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool exp
 	int64_t deleted = 0;
 	struct error err;
 
+	if (!expired)
+		tell_own_end(ctx, type, &report);
 	report.policy = policy_read(flow_parameters(ctx), &policy, &err) == 0 ? &policy : NULL;
 	AUTO_JSON *json = NULL;
 	if (flow_checkpoint_read(ctx, PLAN_KEY, &json, &err) == 0 && plan_decode(json, &plan, &err) == 0)
@@ -562,12 +580,13 @@ void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool exp
 		if (look_for_decision(ctx, &report, &decision))
 			report.decision = &decision;
 	}
-	report_write(ctx, &report);
+	bool written = report_write(ctx, &report);
 	decision_release(&decision);
 	if (report.plan != NULL)
 		plan_release(&plan);
 	if (report.policy != NULL)
 		policy_release(&policy);
+	return written;
 }
 
 json_t *database_cleanup_schema(void)

@@ -7,8 +7,8 @@
 #define DATABASE_CLEANUP_FLOW "database-cleanup"
 
 enum flow_outcome database_cleanup(struct flow_ctx *ctx);
-/* The report of a run that ended without its body. */
-void database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool expired);
+/* The report of a run that ended without its body, or whose body could not write it. */
+bool database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool expired);
 
 /* What `deploy` puts on the server: the schema of the parameters (drawn as a form in the UI), their
  * defaults, and the description. New references or strings of the caller; NULL without memory. */

@@ -151,17 +151,11 @@ static void keep_pace(struct deletion *d, int runs, int rc)
 	const struct http_effort *effort = prefect_last_effort(flow_api(d->ctx));
 	bool failed = rc == ERR_BUSY || rc == ERR_TRANSPORT;
 	AUTO_TEXT line = {.max = 300};
-	char span[TIME_TEXT_SIZE];
 
 	enum pace_step step = pace_note(&d->pace, effort, failed);
 	if (step == PACE_SAME || clock_mono_ms() - d->pace_log_ms < PACE_LOG_EVERY_MS)
 		return;
-	if (step == PACE_SLOWER)
-		text_addf(&line, "slowing down: deleting %d flow run%s took %s, %d tries: ", runs, runs == 1 ? "" : "s",
-		          span_format(effort->took_ms, span), effort->tries);
-	else
-		text_addf(&line, "speeding up again: ");
-	pace_describe(&d->pace, &line);
+	pace_describe_step(&d->pace, step, runs, effort, &line);
 	flow_log(d->ctx, LOG_LEVEL_INFO, "%s", text_str(&line));
 	d->pace_log_ms = clock_mono_ms();
 }
@@ -938,7 +932,8 @@ static void verify(struct deletion *d, struct deletion_result *result)
 		         left.logs_more ? "at least " : "", left.logs_left);
 	if (result->artifacts_left != 0)
 		flow_log(d->ctx, LOG_LEVEL_WARNING, "%s", text_str(&message));
-	flow_step_end(d->ctx, "verify", STATE_COMPLETED, text_str(&message));
+	bool clean = result->left == 0 && left.logs_left == 0 && result->artifacts_left == 0;
+	flow_step_end(d->ctx, "verify", clean ? STATE_COMPLETED : STATE_FAILED, text_str(&message));
 }
 
 int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, struct deletion_result *ret_result,
@@ -968,7 +963,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 		note_end(&d);
 	fill_result(&d, left, ret_result);
 	if (rc == 0) {
-		progress_end(&d.progress, ret_result->deleted, ret_result->deleted == 0 && left > 0);
+		progress_end(&d.progress, ret_result->deleted, left > 0);
 		verify(&d, ret_result);
 	}
 	tally_release(&d.tally);

@@ -28,11 +28,17 @@ static int64_t within(int64_t value, int64_t least, int64_t most)
 	return value < least ? least : value > most ? most : value;
 }
 
+/* What a call takes of a batch: what counts, for the server and for who reads of it. */
+static int at_a_time(const struct pace *pace)
+{
+	return pace->batch < pace->call_most ? pace->batch : pace->call_most;
+}
+
 /* A batch is slow when its calls are: the first step goes below what one call takes. */
 static void slower(struct pace *pace)
 {
 	const struct pace_settings *s = &pace->settings;
-	int batch = pace->batch < pace->call_most ? pace->batch : pace->call_most;
+	int batch = at_a_time(pace);
 	int64_t pause = pace->pause_ms > 0 ? 2 * pace->pause_ms : PAUSE_FIRST_MS;
 
 	pace->batch = (int)within(batch / 2, s->batch_least, pace->batch);
@@ -50,19 +56,19 @@ static void faster(struct pace *pace)
 
 enum pace_step pace_note(struct pace *pace, const struct http_effort *effort, bool failed)
 {
-	int batch = pace->batch;
+	int batch = at_a_time(pace);
 	int64_t pause = pace->pause_ms;
 
 	if (failed || effort->took_ms > pace->settings.target_ms || effort->throttled > 0 || effort->busy >= BUSY_MANY) {
 		pace->good = 0;
 		slower(pace);
-		return pace->batch != batch || pace->pause_ms != pause ? PACE_SLOWER : PACE_SAME;
+		return at_a_time(pace) != batch || pace->pause_ms != pause ? PACE_SLOWER : PACE_SAME;
 	}
 	if (++pace->good < GOOD_IN_A_ROW)
 		return PACE_SAME;
 	pace->good = 0;
 	faster(pace);
-	return pace->batch != batch || pace->pause_ms != pause ? PACE_FASTER : PACE_SAME;
+	return at_a_time(pace) != batch || pace->pause_ms != pause ? PACE_FASTER : PACE_SAME;
 }
 
 void pace_limit_calls(struct pace *pace, int most)
@@ -77,10 +83,26 @@ int pace_call(const struct pace *pace, int left)
 
 bool pace_is_slowed(const struct pace *pace)
 {
-	return pace->batch < pace->settings.batch_most || pace->pause_ms > pace->settings.pause_least_ms;
+	return (pace->batch < pace->settings.batch_most && pace->batch < pace->call_most) || pace->pause_ms > pace->settings.pause_least_ms;
 }
 
 void pace_describe(const struct pace *pace, struct text *text)
 {
-	text_addf(text, "%d at a time, %" PRId64 " ms between batches", pace->batch, pace->pause_ms);
+	text_addf(text, "%d at a time, %" PRId64 " ms between batches", at_a_time(pace), pace->pause_ms);
+}
+
+void pace_describe_step(const struct pace *pace, enum pace_step step, int runs, const struct http_effort *effort, struct text *text)
+{
+	char span[TIME_TEXT_SIZE];
+
+	if (step == PACE_SLOWER) {
+		text_addf(text, "slowing down: deleting up to %d flow run%s took %s", runs, runs == 1 ? "" : "s",
+		          span_format(effort->took_ms, span));
+		if (effort->tries > 1)
+			text_addf(text, " and %d tries", effort->tries);
+		text_addf(text, "; now ");
+	} else {
+		text_addf(text, "speeding up again: ");
+	}
+	pace_describe(pace, text);
 }

@@ -7,6 +7,7 @@
 #include "client/base/text.h"
 
 #define STEP "delete"
+#define PART_PREFIX "batches-"
 
 void progress_describe(const struct progress *progress, int64_t done, struct text *text)
 {
@@ -44,21 +45,35 @@ static void end_part(struct progress *progress, int64_t done, enum state_type ty
 	progress->part[0] = '\0';
 }
 
-void progress_start(struct progress *progress, struct flow_ctx *ctx, int64_t total, int64_t done)
-{
-	*progress = (struct progress){.ctx = ctx, .total = total, .begun = done, .started_ms = clock_mono_ms()};
-	flow_step_begin(ctx, STEP, "approval");
-	show(progress, done, true);
-}
-
-/* By number, so that a body that is started again goes on with the part that its predecessor was at. */
-void progress_batch(struct progress *progress, int64_t done)
+/* By number, so that a body that is started again goes on with the part that its predecessor was at. False: no more parts. */
+static bool name_part(const struct progress *progress, int64_t done, char name[PROGRESS_NAME_SIZE])
 {
 	int64_t number = progress->total > 0 ? 1 + done * PROGRESS_PARTS / progress->total : 1;
 
-	if (progress->part[0] != '\0' || number > PROGRESS_PARTS)
+	(void)snprintf(name, PROGRESS_NAME_SIZE, PART_PREFIX "%02d", (int)number);
+	return number <= PROGRESS_PARTS;
+}
+
+void progress_start(struct progress *progress, struct flow_ctx *ctx, int64_t total, int64_t done)
+{
+	char part[PROGRESS_NAME_SIZE];
+
+	*progress = (struct progress){.ctx = ctx, .total = total, .begun = done, .started_ms = clock_mono_ms()};
+	flow_step_begin(ctx, STEP, "approval");
+	/* One that was killed came no further with its part. */
+	(void)name_part(progress, done, part);
+	if (done > 0)
+		flow_steps_end_like(ctx, PART_PREFIX, part, STATE_COMPLETED);
+	show(progress, done, true);
+}
+
+void progress_batch(struct progress *progress, int64_t done)
+{
+	char part[PROGRESS_NAME_SIZE];
+
+	if (progress->part[0] != '\0' || !name_part(progress, done, part))
 		return;
-	(void)snprintf(progress->part, sizeof progress->part, "batches-%02d", (int)number);
+	memcpy(progress->part, part, sizeof part);
 	progress->part_from = done;
 	progress->part_ms = clock_mono_ms();
 	flow_step_begin(progress->ctx, progress->part, progress->before[0] != '\0' ? progress->before : STEP);
@@ -73,7 +88,7 @@ void progress_note(struct progress *progress, int64_t done)
 
 void progress_end(struct progress *progress, int64_t done, bool failed)
 {
-	end_part(progress, done, STATE_COMPLETED);
+	end_part(progress, done, failed ? STATE_FAILED : STATE_COMPLETED);
 	show(progress, done, true);
 	flow_step_end(progress->ctx, STEP, failed ? STATE_FAILED : STATE_COMPLETED, NULL);
 }

@@ -10,6 +10,7 @@
 
 #define PROGRESS_PARTS 20
 #define PROGRESS_PART_MS 2000
+#define PROGRESS_NAME_SIZE 32
 #define PROGRESS_ARTIFACT_KEY "cleanup-progress"
 
 struct progress {
@@ -17,8 +18,8 @@ struct progress {
 	int64_t total;      /* flow runs, also of earlier starts of the body */
 	int64_t begun;      /* of them, deleted when this start of the body began */
 	int64_t started_ms;
-	char part[16];      /* the step of the current part; "" for none */
-	char before[16];    /* the one before it */
+	char part[PROGRESS_NAME_SIZE];     /* the step of the current part; "" for none */
+	char before[PROGRESS_NAME_SIZE];   /* the one before it */
 	int64_t part_from;  /* runs deleted when it began */
 	int64_t part_ms;    /* when it began */
 };
@@ -28,7 +29,7 @@ void progress_start(struct progress *progress, struct flow_ctx *ctx, int64_t tot
 /* Before a batch, and after it. */
 void progress_batch(struct progress *progress, int64_t done);
 void progress_note(struct progress *progress, int64_t done);
-/* The deletion came to its end: the step "delete" is over. */
+/* The deletion came to its end: the step "delete" is over; @failed: some flow runs could not be deleted. */
 void progress_end(struct progress *progress, int64_t done, bool failed);
 
 /* Appends "Deleted **120 / 400** flow runs, 60 a second, about 5 s left". */

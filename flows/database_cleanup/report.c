@@ -277,7 +277,7 @@ char *report_markdown(const json_t *report)
 
 /* --- writing ---------------------------------------------------------------------------------------------- */
 
-void report_write(struct flow_ctx *ctx, const struct report *report)
+bool report_write(struct flow_ctx *ctx, const struct report *report)
 {
 	AUTO_JSON *shown = NULL;
 
@@ -290,8 +290,14 @@ void report_write(struct flow_ctx *ctx, const struct report *report)
 
 	AUTO_TEXT line = {.max = 1200};
 	text_add_markdown(&line, report->message, strlen(report->message), 600);
-	bool written = data != NULL && flow_artifact(ctx, &(struct flow_artifact){.step = "report", .type = "markdown",
-	                                                                          .key = REPORT_KEY, .data = data,
-	                                                                          .description = text_str(&line)});
+	bool later = false;
+	const struct flow_artifact artifact = {
+		.step = "report", .type = "markdown", .key = REPORT_KEY, .data = data, .description = text_str(&line)};
+	bool written = data != NULL && flow_artifact_patient(ctx, &artifact, &later);
+	if (!written && later) {
+		flow_step_leave(ctx, "report");
+		return false;
+	}
 	flow_step_end(ctx, "report", written ? STATE_COMPLETED : STATE_FAILED, written ? NULL : "it could not be written");
+	return true;
 }

@@ -44,8 +44,8 @@ struct report {
 	const char *after;                     /* the step that came before */
 };
 
-/* Writes it, as the step "report". Best effort, as every artifact. */
-void report_write(struct flow_ctx *ctx, const struct report *report);
+/* Writes it, as the step "report". False where it is not there, and a later try may do: then the step is left. */
+bool report_write(struct flow_ctx *ctx, const struct report *report);
 
 /* The object for programs; @flows: the checkpoint PREVIEW_KEY, NULL where it cannot be read. NULL without memory. */
 json_t *report_json(struct flow_ctx *ctx, const struct report *report, const json_t *flows);

@@ -117,6 +117,10 @@ def test_killed_in_the_deletion(api, db, idle, old, worker, page):
     one.kill()
     worker(idle.pool, name=one.name)
     assert idle.result(run_id)["deleted"] == 60
+    wait_until(lambda: any(line.startswith("Completed: ") for line in api.logs(run_id)), 10, "the last line")
+    lines = api.logs(run_id)
+    assert len([line for line in lines if line.startswith("approved")]) == 1
+    assert len([line for line in lines if "ended without a word" in line]) == 1
     rows = page.rows(run_id)
     assert len(rows) == len(set(rows)) and {"query", "preview", "approval", "delete", "verify", "report"} <= set(rows)
     assert set(page.steps(run_id).values()) == {"COMPLETED"}

@@ -1,5 +1,7 @@
 """The report of a run that ended in an unusual way: there is one, and it is true."""
 
+import time
+
 import proxy as act
 from harness import from_now, wait_until
 from test_page import page
@@ -19,6 +21,21 @@ def test_notes_in_any_language(api, janitor, old, page):
     report, text = page.report(run_id)
     assert report["decision"]["notes"] == "a" + "ä" * 300 and report["message"].endswith("ä" * 199) and "ääää" in text
     assert api.get(f"/flow_runs/{run_id}")["state"]["message"].endswith("ä" * 199)
+
+
+def test_a_short_outage_of_artifacts(api, idle, old, worker, page, proxy):
+    """The run waits for its report."""
+    state, _ = old(3)
+    worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state, batch_size=10)
+    rule = proxy.add(act.status(503), "POST", "/artifacts/$", "cleanup-report", count=None)
+    idle.answer(run_id, True)
+    rule.wait()
+    time.sleep(12)  # the outage itself; longer than a picture may take
+    rule.remove()
+    assert idle.result(run_id)["deleted"] == 3
+    assert page.report(run_id)[0]["deletion"]["deleted"] == 3
+    assert page.steps(run_id)["report"] == "COMPLETED"
 
 
 def test_nobody_could_be_asked(api, db, idle, old, worker, page, proxy):

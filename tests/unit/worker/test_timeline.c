@@ -10,6 +10,8 @@
 #define NODE(id, step, attempt, state) \
 	"{\"id\": \"" id "\", \"flow_run_id\": \"" OWN_ID "\", \"task_key\": \"janitor." step "\", \"dynamic_key\": \"" attempt \
 	"\", \"state_type\": \"" state "\"}"
+/* A task run of another flow that has our tag. */
+#define THEIRS(id) "{\"id\": \"" id "\", \"flow_run_id\": \"" OWN_ID "\", \"task_key\": \"etl\", \"dynamic_key\": \"1\", \"state_type\": \"RUNNING\"}"
 #define KNOWN(list) {.method = "POST", .path = LIST, .body = "{\"id\":{\"any_\":[\"" OWN_ID "\"]}}", .reply = {.body = "[" list "]"}}
 #define MADE(id, step, more) \
 	{.method = "POST", .path = "/task_runs/", .body = "\"task_key\":\"janitor." step "\",\"dynamic_key\":\"1\"" more, \
@@ -94,6 +96,29 @@ static void keeps_quiet_while_the_server_is_away(void)
 	(void)api_close(&api, "away");
 }
 
+/* A report that could not be written brings a worker back; what a killed start of the body had begun is over. */
+static void leaves_what_is_to_be_done_later(void)
+{
+	static const struct http_step steps[] = {
+		KNOWN(NODE(ID_A, "report", "1", "RUNNING") "," NODE(ID_B, "batches-01", "1", "RUNNING") "," NODE(ID_C, "batches-04", "1", "RUNNING")),
+		SET(ID_B, "COMPLETED"),
+		SET(ID_C, "FAILED"),
+	};
+	struct timeline timeline;
+	struct api api;
+
+	api_open(&api, steps, COUNT_OF(steps));
+	timeline_init(&timeline, &api.settings, &api.clock, OWN_ID, 1);
+	CHECK_INT("state", timeline_step_state(&timeline, "report"), STATE_RUNNING);
+	CHECK_INT("no such step", timeline_step_state(&timeline, "verify"), STATE_UNKNOWN);
+	timeline_end_like(&timeline, "batches-", "batches-04", STATE_COMPLETED);
+	timeline_leave(&timeline, "report");
+	timeline_end_all(&timeline, STATE_FAILED, "no");
+	CHECK_INT("left", timeline_step_state(&timeline, "report"), STATE_RUNNING);
+	timeline_release(&timeline);
+	(void)api_close(&api, "left");
+}
+
 /* The server takes no RUNNING of a run that has ended: that is not asked again and again. */
 static void gives_up_what_is_refused(void)
 {
@@ -135,11 +160,11 @@ static void ends_what_nobody_ended(void)
 {
 	static const struct http_step steps[] = {
 		{.method = "POST", .path = LIST, .body = "\"tags\":{\"all_\":[\"prefect-janitor\"]}",
-		 .reply = {.body = "[" NODE(ID_A, "approval", "1", "RUNNING") "]"}},
+		 .reply = {.body = "[" THEIRS(ID_B) "," NODE(ID_A, "approval", "1", "RUNNING") "]"}},
 		SET(ID_A, "FAILED"),
 		{.method = "POST", .path = LIST, .body = "\"end_time\":{\"after_\":\"1970-01-01T00:00:01Z\",\"before_\":\"1970-01-01T00:00:02Z\"}",
 		 .reply = {.body = "[" NODE(ID_A, "approval", "1", "RUNNING") "," NODE(ID_B, "delete", "1", "RUNNING") "]"}},
-		{.method = "POST", .path = LIST, .reply = {.body = "[]"}},
+		{.method = "POST", .path = LIST, .reply = {.body = "[" THEIRS(ID_A) "]"}},
 	};
 	AUTO_JSON *runs = NULL;
 	AUTO_JSON *none = NULL;
@@ -155,5 +180,5 @@ static void ends_what_nobody_ended(void)
 	(void)api_close(&api, "ends");
 }
 
-UNIT_SUITE("worker/timeline", TEST(draws_each_step_once), TEST(keeps_quiet_while_the_server_is_away),
+UNIT_SUITE("worker/timeline", TEST(draws_each_step_once), TEST(keeps_quiet_while_the_server_is_away), TEST(leaves_what_is_to_be_done_later),
            TEST(gives_up_what_is_refused), TEST(has_room_for_so_many), TEST(ends_what_nobody_ended))

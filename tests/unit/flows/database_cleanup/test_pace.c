@@ -117,7 +117,42 @@ static void describes_itself(void)
 	pace_init(&pace, &defaults);
 	pace_describe(&pace, &text);
 	CHECK_STR("words", text_str(&text), "100 at a time, 100 ms between batches");
+	/* What the server takes in a call is what counts. */
+	pace_limit_calls(&pace, 50);
+	CHECK("full speed", !pace_is_slowed(&pace));
+	text_release(&text);
+	text.max = 200;
+	pace_describe(&pace, &text);
+	CHECK_STR("words", text_str(&text), "50 at a time, 100 ms between batches");
+}
+
+static void describes_its_steps(void)
+{
+	static const struct {
+		const char *name;
+		enum pace_step step;
+		int runs;
+		struct http_effort effort;
+		const char *want;
+	} rows[] = {
+		{"slower", PACE_SLOWER, 50, {.took_ms = 3000, .tries = 1},
+		 "slowing down: deleting up to 50 flow runs took 3.0 s; now 25 at a time, 100 ms between batches"},
+		{"with tries", PACE_SLOWER, 1, {.took_ms = 3000, .tries = 2},
+		 "slowing down: deleting up to 1 flow run took 3.0 s and 2 tries; now 25 at a time, 100 ms between batches"},
+		{"faster", PACE_FASTER, 50, GOOD, "speeding up again: 25 at a time, 100 ms between batches"},
+	};
+
+	EACH(row, rows)
+	{
+		AUTO_TEXT text = {.max = 300};
+		struct pace pace;
+
+		pace_init(&pace, &defaults);
+		pace.batch = 25;
+		pace_describe_step(&pace, row->step, row->runs, &row->effort, &text);
+		CHECK_STR(row->name, text_str(&text), row->want);
+	}
 }
 
 UNIT_SUITE("flows/database_cleanup/pace", TEST(tells_slow_from_good), TEST(goes_down_and_comes_back),
-           TEST(keeps_to_odd_bounds), TEST(describes_itself))
+           TEST(keeps_to_odd_bounds), TEST(describes_itself), TEST(describes_its_steps))
