@@ -6,32 +6,6 @@
 #include "client/prefect/artifact.h"
 #include "flows/database_cleanup/report.h"
 
-#define FENCE "\n```json\n"
-#define FENCE_END "\n```"
-
-int history_parse(const char *markdown, json_t **ret_report, struct error *err)
-{
-	const char *block = NULL;
-	AUTO_JSON *report = NULL;
-
-	/* The last one: what comes before it may quote anything. */
-	for (const char *at = markdown; (at = strstr(at, FENCE)) != NULL; at++)
-		block = at + strlen(FENCE);
-	const char *end = block != NULL ? strstr(block, FENCE_END) : NULL;
-	if (end == NULL)
-		return error_set(err, ERR_DECODE, "it has no block for programs");
-	int rc = json_read(block, (size_t)(end - block), &report, err);
-	if (rc != 0)
-		return rc;
-	json_int_t version = json_integer_value(json_object_get(report, "version"));
-	if (version != REPORT_VERSION)
-		return error_set(err, ERR_DECODE, "it has version %lld, this program reads %d", (long long)version, REPORT_VERSION);
-	if (!json_is_string(json_object_get(report, "outcome")))
-		return error_set(err, ERR_DECODE, "it does not say how the run ended");
-	*ret_report = json_incref(report);
-	return 0;
-}
-
 /* Appends the report of one artifact. */
 static int add_report(json_t *reports, const struct artifact *artifact, struct error *err)
 {
@@ -39,7 +13,7 @@ static int add_report(json_t *reports, const struct artifact *artifact, struct e
 	AUTO_JSON *report = NULL;
 	struct error why = {0};
 
-	int rc = markdown != NULL ? history_parse(markdown, &report, &why) : error_set(&why, ERR_DECODE, "it is no text");
+	int rc = markdown != NULL ? report_parse(markdown, &report, &why) : error_set(&why, ERR_DECODE, "it is no text");
 	if (rc == ERR_NOMEM)
 		return error_nomem(err);
 	if (rc != 0)

@@ -5,9 +5,6 @@
 
 #include "client/prefect/prefect.h"
 
-/* The object for programs in a report's Markdown, a new reference. ERR_DECODE where there is none that can be read. */
-int history_parse(const char *markdown, json_t **ret_report, struct error *err) MUST_CHECK;
-
 /* The latest @limit reports, the latest first: an array (a new reference) of the objects for programs, each with
  * `artifact_id` besides; of one that cannot be read `artifact_id`, `flow_run_id` and `unreadable`, which says why.
  * Source: POST /artifacts/filter. */

@@ -558,6 +558,7 @@ bool database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool exp
 	struct report report = {.outcome = expired ? "expired" : type == STATE_CANCELLED ? "cancelled" : "ended",
 	                        .message = expired ? "nobody answered in time, " NOTHING_DELETED
 	                                           : "the run was ended by somebody else, or by the server",
+	                        .ended = true,
 	                        .after = "approval"};
 	struct policy policy = {0};
 	struct plan plan = {0};

@@ -837,20 +837,6 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 	};
 }
 
-/* Job variables of the pool, the deployment or the run (worker/base-job-template.json). */
-static void read_pace(struct flow_ctx *ctx, int batch_size, struct pace *ret_pace)
-{
-	const struct pace_settings settings = {
-		.target_ms = flow_job_variable(ctx, "batch_target_ms", 1000, 10, 600000),
-		.batch_most = batch_size,
-		.batch_least = (int)flow_job_variable(ctx, "batch_size_min", 5, 1, 1000),
-		.pause_least_ms = flow_job_variable(ctx, "batch_pause_ms", 100, 0, 600000),
-		.pause_most_ms = flow_job_variable(ctx, "batch_pause_max_ms", 10000, 0, 600000),
-	};
-
-	pace_init(ret_pace, &settings);
-}
-
 /* Gives the runs that were left out another chance where the server failed at them; false where there is none left. */
 static bool another_chance(struct deletion *d)
 {
@@ -950,10 +936,12 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 		.progress_ms = clock_mono_ms(),
 		.turn_ms = clock_mono_ms(),
 	};
+	struct pace_settings settings;
 	int64_t left = 0;
 	int rc = 0;
 
-	read_pace(ctx, batch_size, &d.pace);
+	pace_read(ctx, batch_size, &settings);
+	pace_init(&d.pace, &settings);
 	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
 		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
 

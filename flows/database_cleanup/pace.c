@@ -8,6 +8,17 @@
 /* The first pause where none was asked for. */
 #define PAUSE_FIRST_MS 50
 
+void pace_read(struct flow_ctx *ctx, int batch_size, struct pace_settings *ret_settings)
+{
+	*ret_settings = (struct pace_settings){
+		.target_ms = flow_job_variable(ctx, "batch_target_ms", 1000, 10, 600000),
+		.batch_most = batch_size,
+		.batch_least = (int)flow_job_variable(ctx, "batch_size_min", 5, 1, 1000),
+		.pause_least_ms = flow_job_variable(ctx, "batch_pause_ms", 100, 0, 600000),
+		.pause_most_ms = flow_job_variable(ctx, "batch_pause_max_ms", 10000, 0, 600000),
+	};
+}
+
 void pace_init(struct pace *pace, const struct pace_settings *settings)
 {
 	*pace = (struct pace){

@@ -16,6 +16,7 @@
 
 #include "client/base/http.h"
 #include "client/base/text.h"
+#include "flows/flow.h"
 
 struct pace_settings {
 	int64_t target_ms;    /* how long a call may take before it counts as slow */
@@ -34,6 +35,9 @@ struct pace {
 };
 
 enum pace_step { PACE_SAME, PACE_SLOWER, PACE_FASTER };
+
+/* Job variables of the pool, the deployment or the run (worker/base-job-template.json). */
+void pace_read(struct flow_ctx *ctx, int batch_size, struct pace_settings *ret_settings);
 
 void pace_init(struct pace *pace, const struct pace_settings *settings);
 

@@ -4,6 +4,10 @@
 #include <string.h>
 
 #include "client/base/text.h"
+#include "client/prefect/artifact.h"
+#include "flows/database_cleanup/agent_setup.h"
+#include "flows/database_cleanup/guard_rails.h"
+#include "flows/database_cleanup/pace.h"
 #include "flows/database_cleanup/preview.h"
 
 #define REPORT_MAX (512 * 1024)
@@ -55,6 +59,21 @@ static json_t *deletion_json(const struct report *report)
 	                 "logs_checked", (json_int_t)r->logs_checked, "logs_left", (json_int_t)r->logs_left);
 }
 
+/* What holds whoever decides. Of a run that ended without its body the job variables are not at hand. */
+static json_t *limits_json(struct flow_ctx *ctx, const struct report *report)
+{
+	struct pace_settings pace;
+	struct flow_ai ai = flow_ai(ctx);
+
+	if (report->policy == NULL || report->ended)
+		return json_null();
+	pace_read(ctx, report->policy->batch_size, &pace);
+	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:o}", "batch_size", pace.batch_most, "batch_size_min", pace.batch_least,
+	                 "batch_pause_ms", (json_int_t)pace.pause_least_ms, "batch_pause_max_ms", (json_int_t)pace.pause_most_ms,
+	                 "batch_target_ms", (json_int_t)pace.target_ms, "approval_timeout_s", (json_int_t)approval_timeout_s(ctx), "ai",
+	                 agent_is_configured(ai.settings) ? guard_rails_json(ai.settings) : json_null());
+}
+
 /* A new reference to what the preview showed, where it was of this plan. */
 static json_t *shown_flows(const struct plan *plan, const json_t *shown, int64_t *ret_left_out)
 {
@@ -76,10 +95,11 @@ json_t *report_json(struct flow_ctx *ctx, const struct report *report, const jso
 
 	/* It may quote what somebody sent, cut anywhere: no text is a reason for no report. */
 	text_clean(message, sizeof message, report->message, strlen(report->message));
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "version", REPORT_VERSION,
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "version", REPORT_VERSION,
 	                 "outcome", report->outcome, "message", message, "flow_run_id", flow_run_id(ctx), "worker",
 	                 flow_worker_name(ctx), "worker_version", JANITOR_VERSION, "finished_at",
-	                 json_time(prefect_now(flow_api(ctx))), "policy", policy_json(report->policy), "plan",
+	                 json_time(prefect_now(flow_api(ctx))), "policy", policy_json(report->policy), "limits",
+	                 limits_json(ctx, report), "plan",
 	                 plan_json(report->plan), "decision", decision_json(ctx, report->decision), "deletion",
 	                 deletion_json(report), "flows", shown, "flows_left_out", (json_int_t)left_out);
 }
@@ -124,6 +144,22 @@ static void add_policy(struct text *t, const json_t *policy)
 	text_addf(t, "; %lld in a batch; approval by %s%s |\n", (long long)number_of(policy, "batch_size"),
 	          strcmp(text_of(policy, "approval_type"), "ai") == 0 ? "an AI agent" : "a person",
 	          json_is_true(json_object_get(policy, "dry_run")) ? "; dry run" : "");
+}
+
+static void add_limits(struct text *t, const json_t *limits)
+{
+	const json_t *ai = json_object_get(limits, "ai");
+	AUTO_FREE char *rails = json_is_object(ai) ? json_write(ai, JSON_SORT_KEYS) : NULL;
+
+	if (!json_is_object(limits))
+		return;
+	text_addf(t, "| Limits in force | batches of %lld to %lld flow runs, pauses of %lld to %lld ms, slower where a call takes more than "
+	          "%lld ms; a person has %lld s to answer |\n", (long long)number_of(limits, "batch_size_min"),
+	          (long long)number_of(limits, "batch_size"), (long long)number_of(limits, "batch_pause_ms"),
+	          (long long)number_of(limits, "batch_pause_max_ms"), (long long)number_of(limits, "batch_target_ms"),
+	          (long long)number_of(limits, "approval_timeout_s"));
+	if (rails != NULL)
+		add_row(t, "Limits of AI", rails);
 }
 
 static void add_plan(struct text *t, const json_t *plan)
@@ -259,6 +295,7 @@ char *report_markdown(const json_t *report)
 	add_row(&t, "Outcome", text_of(report, "outcome"));
 	add_decision(&t, json_object_get(report, "decision"));
 	add_policy(&t, json_object_get(report, "policy"));
+	add_limits(&t, json_object_get(report, "limits"));
 	add_plan(&t, json_object_get(report, "plan"));
 	add_deletion(&t, deletion);
 	add_row(&t, "Flow run", text_of(report, "flow_run_id"));
@@ -273,6 +310,70 @@ char *report_markdown(const json_t *report)
 		return NULL;
 	}
 	return text_take(&t);
+}
+
+/* --- reading it ------------------------------------------------------------------------------------------- */
+
+#define FENCE "\n```json\n"
+#define FENCE_END "\n```"
+
+int report_parse(const char *markdown, json_t **ret_report, struct error *err)
+{
+	const char *block = NULL;
+	AUTO_JSON *report = NULL;
+
+	/* The last one: what comes before it may quote anything. */
+	for (const char *at = markdown; (at = strstr(at, FENCE)) != NULL; at++)
+		block = at + strlen(FENCE);
+	const char *end = block != NULL ? strstr(block, FENCE_END) : NULL;
+	if (end == NULL)
+		return error_set(err, ERR_DECODE, "it has no block for programs");
+	int rc = json_read(block, (size_t)(end - block), &report, err);
+	if (rc != 0)
+		return rc;
+	json_int_t version = json_integer_value(json_object_get(report, "version"));
+	if (version != REPORT_VERSION)
+		return error_set(err, ERR_DECODE, "it has version %lld, this program reads %d", (long long)version, REPORT_VERSION);
+	if (!json_is_string(json_object_get(report, "outcome")))
+		return error_set(err, ERR_DECODE, "it does not say how the run ended");
+	*ret_report = json_incref(report);
+	return 0;
+}
+
+bool report_tells_as_much(const json_t *written, const json_t *report)
+{
+	static const char *const counts[] = {"deleted", "failed", "remaining", "gone"};
+	const json_t *before = json_object_get(written, "deletion");
+	const json_t *now = json_object_get(report, "deletion");
+	bool same = strcmp(text_of(written, "outcome"), text_of(report, "outcome")) == 0 &&
+	            strcmp(text_of(json_object_get(written, "plan"), "digest"), text_of(json_object_get(report, "plan"), "digest")) == 0 &&
+	            json_object_get(before, "took_ms") != NULL;
+
+	for (size_t i = 0; same && i < sizeof counts / sizeof counts[0]; i++)
+		same = json_equal(json_object_get(before, counts[i]), json_object_get(now, counts[i]));
+	return same && number_of(before, "artifacts_deleted") >= number_of(now, "artifacts_deleted");
+}
+
+/* Has this attempt's report been written already, and nothing happened since? Then that one knows more: what was done and how long
+ * it took, which a body that is started again at the very end does not. */
+static bool is_written(struct flow_ctx *ctx, const json_t *report)
+{
+	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", flow_run_id(ctx), "key", "any_", REPORT_KEY);
+	struct artifact *found;
+	size_t count;
+	bool same = false;
+
+	if (filter == NULL || artifact_filter(flow_api(ctx), &(struct artifact_query){.artifacts = filter, .limit = 10}, &found, &count,
+	                                      NULL) != 0)
+		return false;
+	for (size_t i = 0; i < count && !same; i++) {
+		const char *markdown = json_string_value(found[i].data);
+		AUTO_JSON *other = NULL;
+		if (markdown != NULL && report_parse(markdown, &other, &(struct error){0}) == 0)
+			same = report_tells_as_much(other, report);
+	}
+	artifacts_release(found, count);
+	return same;
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------- */
@@ -293,7 +394,8 @@ bool report_write(struct flow_ctx *ctx, const struct report *report)
 	bool later = false;
 	const struct flow_artifact artifact = {
 		.step = "report", .type = "markdown", .key = REPORT_KEY, .data = data, .description = text_str(&line)};
-	bool written = data != NULL && flow_artifact_patient(ctx, &artifact, &later);
+	bool idle = report->result != NULL && report->result->deleted_now == 0 && report->result->deleted > 0;
+	bool written = data != NULL && ((idle && is_written(ctx, json)) || flow_artifact_patient(ctx, &artifact, &later));
 	if (!written && later) {
 		flow_step_leave(ctx, "report");
 		return false;

@@ -9,6 +9,8 @@
  *   message            the final state's
  *   flow_run_id, worker, worker_version, finished_at (by the server's clock)
  *   policy             {retention_period, states, batch_size, dry_run, approval_type}; null where the parameters are wrong
+ *   limits             {batch_size, batch_size_min, batch_pause_ms, batch_pause_max_ms, batch_target_ms, approval_timeout_s, ai (the
+ *                      guard rails of AI approvals; null where no model is configured)}; null where they are not known
  *   plan               {digest, planned_at, cutoff, total}; null where there was none
  *   decision           {approved, by, notes, decided_at (null: not known), advice (of an AI agent, agent_verdict.h; or null)};
  *                      null where nobody decided
@@ -41,6 +43,7 @@ struct report {
 	const struct decision *decision;
 	const struct deletion_result *result;  /* of a deletion that came to its end */
 	const int64_t *deleted;                /* of one that was stopped */
+	bool ended;                            /* the run ended without its body */
 	const char *after;                     /* the step that came before */
 };
 
@@ -49,6 +52,12 @@ bool report_write(struct flow_ctx *ctx, const struct report *report);
 
 /* The object for programs; @flows: the checkpoint PREVIEW_KEY, NULL where it cannot be read. NULL without memory. */
 json_t *report_json(struct flow_ctx *ctx, const struct report *report, const json_t *flows);
+
+/* The object for programs in a report's Markdown, a new reference. ERR_DECODE where there is none that can be read. */
+int report_parse(const char *markdown, json_t **ret_report, struct error *err) MUST_CHECK;
+
+/* Does @written (a report that is there) tell of the same deletion, which came to its end? */
+bool report_tells_as_much(const json_t *written, const json_t *report);
 
 /* The Markdown of such an object, with the block for programs. The caller frees it; NULL without memory. */
 char *report_markdown(const json_t *report);

@@ -1,5 +1,6 @@
 /* Reports as they are read again; anybody can write an artifact of that key. */
 #include "cli/history.h"
+#include "flows/database_cleanup/report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static void parses_reports(void)
 		AUTO_JSON *report = NULL;
 		struct error err = {0};
 
-		CHECK_RC(row->name, history_parse(row->markdown, &report, &err), row->rc, &err);
+		CHECK_RC(row->name, report_parse(row->markdown, &report, &err), row->rc, &err);
 		if (row->rc == 0)
 			CHECK_STR(row->name, json_string_value(json_object_get(report, "outcome")), row->want);
 		else
