@@ -394,8 +394,8 @@ bool report_write(struct flow_ctx *ctx, const struct report *report)
 	bool later = false;
 	const struct flow_artifact artifact = {
 		.step = "report", .type = "markdown", .key = REPORT_KEY, .data = data, .description = text_str(&line)};
-	bool idle = report->result != NULL && report->result->deleted_now == 0 && report->result->deleted > 0;
-	bool written = data != NULL && ((idle && is_written(ctx, json)) || flow_artifact_patient(ctx, &artifact, &later));
+	bool maybe = report->result != NULL && report->result->deleted > 0;
+	bool written = data != NULL && ((maybe && is_written(ctx, json)) || flow_artifact_patient(ctx, &artifact, &later));
 	if (!written && later) {
 		flow_step_leave(ctx, "report");
 		return false;
