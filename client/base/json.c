@@ -1,5 +1,6 @@
 #include "client/base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
@@ -8,12 +9,14 @@
 
 #define READ_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
 
-/* jansson says "invalid token" or nothing where it had no memory: this notices it. */
+/* jansson says "invalid token" or nothing where it had no memory: this notices it. While it reads, nothing is had any more after
+ * that: its buffer of a token loses bytes unnoticed, and what is left of the token must not become a value (load()). */
 static _Thread_local bool no_memory;
+static _Thread_local bool reading;
 
 static void *noting_malloc(size_t size)
 {
-	void *memory = malloc(size);
+	void *memory = reading && no_memory ? NULL : malloc(size);
 
 	no_memory = no_memory || memory == NULL;
 	return memory;
@@ -26,6 +29,67 @@ __attribute__((constructor)) static void note_allocations(void)
 }
 
 #define WRITE_MAX (64 * 1024 * 1024)
+
+static bool ends_token(char c)
+{
+	return c == ',' || c == ':' || c == '[' || c == ']' || c == '{' || c == '}' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The length of the longest string, number or word of @data, or more. */
+static size_t longest_token(const char *data, size_t len)
+{
+	size_t longest = 0;
+	size_t run = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = data[i];
+
+		run = in_string || !ends_token(c) ? run + 1 : 0;
+		if (in_string && c == '\\' && i + 1 < len) {
+			i++;
+			run++;
+		} else if (c == '"') {
+			in_string = !in_string;
+			run = in_string ? run : run + 1;
+		}
+		longest = run > longest ? run : longest;
+	}
+	return longest;
+}
+
+/* json_loadb() of jansson 2.14 ends the program by an assertion where the buffer in which it collects a token could not grow: the
+ * byte is dropped, and it finds half an escape, or a number that is none. So all the growing is done by a harmless string that
+ * is read first, as long as the longest token: of that one, bytes may be missing, and where memory fails for good, there is
+ * none for its value either (noting_malloc()) and that is the end of it. */
+static json_t *load(const char *data, size_t len, size_t flags, json_error_t *ret_parse)
+{
+	size_t pad = longest_token(data, len);
+	size_t size = len + pad + sizeof "[\"\",]";
+	AUTO_FREE char *padded = malloc(size);
+
+	no_memory = padded == NULL;
+	*ret_parse = (json_error_t){0};
+	if (padded == NULL)
+		return NULL;
+	memset(padded, 'x', size);
+	memcpy(padded, "[\"", 2);
+	memcpy(padded + 2 + pad, "\",", 2);
+	if (len > 0)
+		memcpy(padded + 4 + pad, data, len);
+	padded[4 + pad + len] = ']';
+
+	reading = true;
+	AUTO_JSON *both = json_loadb(padded, len + pad + 5, READ_FLAGS | flags, ret_parse);
+	reading = false;
+	ret_parse->position -= (int)pad + 4;
+	json_t *json = json_array_get(both, 1);
+	if (json_array_size(both) == 2 && !no_memory)
+		return json_incref(json);
+	if (both != NULL)
+		(void)snprintf(ret_parse->text, sizeof ret_parse->text, "end of file expected near ','");
+	return NULL;
+}
 
 /* Reals that were written as integers, back to integers where they are exact. */
 static json_t *restore_integers(json_t *value)
@@ -48,7 +112,7 @@ static json_t *restore_integers(json_t *value)
  * one such run must not make all others unreadable. */
 static json_t *read_large_integers(const char *data, size_t len, json_error_t *parse)
 {
-	AUTO_JSON *json = json_loadb(data, len, READ_FLAGS | JSON_DECODE_INT_AS_REAL, parse);
+	AUTO_JSON *json = load(data, len, JSON_DECODE_INT_AS_REAL, parse);
 
 	return json != NULL ? restore_integers(json) : NULL;
 }
@@ -103,15 +167,15 @@ int json_read(const char *data, size_t len, json_t **ret_json, struct error *err
 	if (cut_nesting(data, len, NULL))
 		return read_deep(data, len, ret_json, err);
 
-	no_memory = false;
-	json_t *json = json_loadb(data, len, READ_FLAGS, &parse);
+	json_t *json = load(data, len, 0, &parse);
 	if (json == NULL && json_error_code(&parse) == json_error_numeric_overflow)
 		json = read_large_integers(data, len, &parse);
-	if (json == NULL) {
-		if (no_memory)
-			return error_nomem(err);
-		return error_set(err, ERR_DECODE, "not JSON: %s (byte %d)", parse.text, parse.position);
+	if (no_memory) {
+		json_decref(json);
+		return error_nomem(err);
 	}
+	if (json == NULL)
+		return error_set(err, ERR_DECODE, "not JSON: %s (byte %d)", parse.text, parse.position);
 	*ret_json = json;
 	return 0;
 }
