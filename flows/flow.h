@@ -124,7 +124,7 @@ struct flow_artifact {
 
 /* Writes it; tries again for some seconds. True where it is there. */
 bool flow_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact);
-/* The same with more patience: a minute or so, while the run may go on. *ret_later: not written, and a later try may do. */
+/* The same with more patience: some three minutes, while the run may go on. *ret_later: not written, and a later try may do. */
 bool flow_artifact_patient(struct flow_ctx *ctx, const struct flow_artifact *artifact, bool *ret_later);
 
 /* Progress of a step, as an artifact of that kind: once a second at most, and less often where the server

@@ -199,8 +199,8 @@ int flow_note_progress(struct flow_ctx *ctx, int64_t done)
 
 #define ARTIFACT_TRIES 4
 #define ARTIFACT_WAIT_MS 500
-/* For a report, which must not be lost to a short outage. */
-#define ARTIFACT_TRIES_MORE 6
+/* For a report, which must not be lost to an outage of a minute or two. */
+#define ARTIFACT_TRIES_MORE 15
 #define ARTIFACT_WAIT_MAX_MS 10000
 #define PROGRESS_EVERY_MS 1000
 /* So many times as long as the last write took is none. */
@@ -423,10 +423,14 @@ static int look(struct flow_ctx *ctx, struct error *err)
 /* Says a failure in the run's log and the worker's, where it is news, and waits before the next try. */
 static bool wait_out(struct flow_ctx *ctx, const struct error *err)
 {
-	bool news = ctx->trouble.tries == 0 || ctx->trouble.code != err->code;
+	bool first = ctx->trouble.tries == 0;
+	bool news = first || ctx->trouble.code != err->code;
+	int64_t took_ms = prefect_last_effort(ctx->prefect)->took_ms;
 
 	if (!worker_retry(ctx->worker, &ctx->trouble, ctx->run.name, err))
 		return false;
+	if (first) /* it began with the call that failed, which may have waited long for an answer */
+		ctx->trouble.since_ms -= took_ms;
 	if (news)
 		run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_WARNING, err->text);
 	return true;
