@@ -104,8 +104,8 @@ void flow_step_begin(struct flow_ctx *ctx, const char *step, const char *after);
  * flow_finish() sets the run's final state ends likewise. */
 void flow_step_end(struct flow_ctx *ctx, const char *step, enum state_type type, const char *message);
 
-/* The same for all steps whose names start with @prefix, but for @except: an earlier start of the body began them. */
-void flow_steps_end_like(struct flow_ctx *ctx, const char *prefix, const char *except, enum state_type type);
+/* The same for all steps whose names start with @prefix and that have not ended: an earlier start of the body began them. */
+void flow_steps_end_like(struct flow_ctx *ctx, const char *prefix, enum state_type type, const char *message);
 
 /* It could not do its work now: it stays as it is when the run ends, and a worker calls the flow's epilogue for it later. */
 void flow_step_leave(struct flow_ctx *ctx, const char *step);

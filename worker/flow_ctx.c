@@ -240,9 +240,9 @@ static struct artifact_text artifact_text(const struct flow_ctx *ctx, const char
 	return (struct artifact_text){.flow_run_id = ctx->run.id, .task_run_id = *task_run_id != '\0' ? task_run_id : NULL};
 }
 
-void flow_steps_end_like(struct flow_ctx *ctx, const char *prefix, const char *except, enum state_type type)
+void flow_steps_end_like(struct flow_ctx *ctx, const char *prefix, enum state_type type, const char *message)
 {
-	timeline_end_like(&ctx->timeline, prefix, except, type);
+	timeline_end_like(&ctx->timeline, prefix, type, message);
 	tell_steps(ctx);
 }
 

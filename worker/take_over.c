@@ -296,17 +296,37 @@ int take_over_expired(struct worker *worker, struct prefect *prefect, bool resta
 /* Of a round, which has heartbeats to send: what is left over is for the next one. */
 #define DRAWING_MS 10000
 
+/* Of those that could, the one whose name comes first: two reports of a run are one too many. They are all ours, by the pool's
+ * type. */
+static int is_first(struct take_over *t, bool *ret_first, struct error *err)
+{
+	bool online;
+	size_t i;
+	json_t *name;
+
+	int rc = is_online(t, t->worker->name, &online, err);
+	*ret_first = rc == 0;
+	json_array_foreach(t->online, i, name)
+		*ret_first = *ret_first && strcmp(t->worker->name, json_string_value(name)) <= 0;
+	return rc;
+}
+
 /* By the worker that had the run, or where that is gone. */
 static int draw(struct take_over *t, const struct flow_run *run, struct error *err)
 {
 	char name[OWNER_NAME_SIZE];
 	bool gone = true;
+	bool first = true;
 	struct error why;
 
 	if (clock_mono_ms() - t->begun_ms > DRAWING_MS || registry_has(&t->worker->registry, run->id))
 		return 0;
-	int rc = holder(run, name) && strcmp(name, t->worker->name) != 0 ? is_gone(t, name, &gone, err) : 0;
-	if (rc != 0 || !gone)
+	bool known = holder(run, name);
+	bool own = known && strcmp(name, t->worker->name) == 0;
+	int rc = known && !own ? is_gone(t, name, &gone, err) : 0;
+	if (rc == 0 && gone && !own)
+		rc = is_first(t, &first, err);
+	if (rc != 0 || !gone || !first)
 		return rc;
 	if (watch_draw_ended(t->worker, t->prefect, run->id, &why) != 0)
 		log_debug("flow run %s: its timeline cannot be ended yet: %s", run->id, why.text);

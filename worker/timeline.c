@@ -232,14 +232,13 @@ void timeline_end_all(struct timeline *timeline, enum state_type type, const cha
 	(void)timeline_flush(timeline);
 }
 
-void timeline_end_like(struct timeline *timeline, const char *prefix, const char *except, enum state_type type)
+void timeline_end_like(struct timeline *timeline, const char *prefix, enum state_type type, const char *message)
 {
 	know_steps(timeline);
 	for (size_t i = 0; i < timeline->count; i++) {
 		struct timeline_step *step = &timeline->steps[i];
-		if (strncmp(step->name, prefix, strlen(prefix)) == 0 && strcmp(step->name, except) != 0 &&
-		    !state_type_is_terminal(step->wanted))
-			want(step, type, NULL);
+		if (strncmp(step->name, prefix, strlen(prefix)) == 0 && !state_type_is_terminal(step->wanted))
+			want(step, type, message);
 	}
 	(void)timeline_flush(timeline);
 }

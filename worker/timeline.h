@@ -60,9 +60,9 @@ void timeline_end_all(struct timeline *timeline, enum state_type type, const cha
 void timeline_leave(struct timeline *timeline, const char *name);
 enum state_type timeline_step_state(struct timeline *timeline, const char *name);
 
-/* Every step that was begun, and whose name starts with @prefix, ends, but for @except (which may have to begin yet): those of an
- * earlier start of the body, which was killed on the way. */
-void timeline_end_like(struct timeline *timeline, const char *prefix, const char *except, enum state_type type);
+/* Every step whose name starts with @prefix, and that has not ended, ends: those of an earlier start of the body, which was killed
+ * on the way. */
+void timeline_end_like(struct timeline *timeline, const char *prefix, enum state_type type, const char *message);
 
 /* Writes what is not written yet. True where all of it is. */
 bool timeline_flush(struct timeline *timeline);

@@ -951,7 +951,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 		note_end(&d);
 	fill_result(&d, left, ret_result);
 	if (rc == 0) {
-		progress_end(&d.progress, ret_result->deleted, left > 0);
+		progress_end(&d.progress, ret_result->deleted, left);
 		verify(&d, ret_result);
 	}
 	tally_release(&d.tally);

@@ -32,65 +32,89 @@ static void show(struct progress *progress, int64_t done, bool last)
 	              progress->total > 0 ? 100.0 * (double)done / (double)progress->total : 100.0, text_str(&text), last);
 }
 
-static void end_part(struct progress *progress, int64_t done, enum state_type type)
+/* Drawing must not slow the deletion down: the next part is so many times as long as drawing this one took. */
+#define PART_REST 10
+
+static void end_part(struct progress *progress, int64_t done, int64_t left)
 {
-	char message[100];
+	AUTO_TEXT message = {.max = 200};
+	int64_t now = clock_mono_ms();
 
 	if (progress->part[0] == '\0')
 		return;
-	(void)snprintf(message, sizeof message, "flow runs %" PRId64 " to %" PRId64 " of %" PRId64, progress->part_from + 1, done,
-	               progress->total);
-	flow_step_end(progress->ctx, progress->part, type, done > progress->part_from ? message : NULL);
+	if (done > progress->part_from)
+		text_addf(&message, "flow runs %" PRId64 " to %" PRId64 " of %" PRId64, progress->part_from + 1, done, progress->total);
+	if (left > 0)
+		text_addf(&message, "%s%" PRId64 " flow runs could not be deleted", message.len > 0 ? "; then " : "", left);
+	flow_step_end(progress->ctx, progress->part, left > 0 ? STATE_FAILED : STATE_COMPLETED, message.len > 0 ? text_str(&message) : NULL);
 	(void)snprintf(progress->before, sizeof progress->before, "%s", progress->part);
 	progress->part[0] = '\0';
+	progress->number++;
+	progress->write_ms = clock_mono_ms() - now;
 }
 
-/* By number, so that a body that is started again goes on with the part that its predecessor was at. False: no more parts. */
-static bool name_part(const struct progress *progress, int64_t done, char name[PROGRESS_NAME_SIZE])
+static void name_part(int number, char name[PROGRESS_NAME_SIZE])
 {
-	int64_t number = progress->total > 0 ? 1 + done * PROGRESS_PARTS / progress->total : 1;
+	(void)snprintf(name, PROGRESS_NAME_SIZE, PART_PREFIX "%02d", number);
+}
 
-	(void)snprintf(name, PROGRESS_NAME_SIZE, PART_PREFIX "%02d", (int)number);
-	return number <= PROGRESS_PARTS;
+/* Ends the part that an earlier start of the body was at, and finds the number to go on with. */
+static void go_on_after(struct progress *progress, int64_t done)
+{
+	char message[120];
+	char name[PROGRESS_NAME_SIZE];
+
+	(void)snprintf(message, sizeof message, "interrupted; the run went on when %" PRId64 " of %" PRId64 " flow runs were deleted", done,
+	               progress->total);
+	flow_steps_end_like(progress->ctx, PART_PREFIX, STATE_COMPLETED, message);
+	for (progress->number = 1; progress->number <= PROGRESS_NUMBER_MAX; progress->number++) {
+		name_part(progress->number, name);
+		if (flow_step_state(progress->ctx, name) == STATE_UNKNOWN)
+			break;
+		memcpy(progress->before, name, sizeof name);
+	}
 }
 
 void progress_start(struct progress *progress, struct flow_ctx *ctx, int64_t total, int64_t done)
 {
-	char part[PROGRESS_NAME_SIZE];
-
 	*progress = (struct progress){.ctx = ctx, .total = total, .begun = done, .started_ms = clock_mono_ms()};
 	flow_step_begin(ctx, STEP, "approval");
-	/* One that was killed came no further with its part. */
-	(void)name_part(progress, done, part);
-	if (done > 0)
-		flow_steps_end_like(ctx, PART_PREFIX, part, STATE_COMPLETED);
+	go_on_after(progress, done);
 	show(progress, done, true);
 }
 
 void progress_batch(struct progress *progress, int64_t done)
 {
-	char part[PROGRESS_NAME_SIZE];
+	int64_t now = clock_mono_ms();
 
-	if (progress->part[0] != '\0' || !name_part(progress, done, part))
+	if (progress->part[0] != '\0' || progress->number > PROGRESS_NUMBER_MAX)
 		return;
-	memcpy(progress->part, part, sizeof part);
+	name_part(progress->number, progress->part);
+	flow_step_begin(progress->ctx, progress->part, progress->before[0] != '\0' ? progress->before : STEP);
 	progress->part_from = done;
 	progress->part_ms = clock_mono_ms();
-	flow_step_begin(progress->ctx, progress->part, progress->before[0] != '\0' ? progress->before : STEP);
+	progress->write_ms += progress->part_ms - now;
 }
 
 void progress_note(struct progress *progress, int64_t done)
 {
+	int64_t least_ms = PART_REST * progress->write_ms;
+
 	show(progress, done, false);
-	if (clock_mono_ms() - progress->part_ms >= PROGRESS_PART_MS && done - progress->part_from >= progress->total / PROGRESS_PARTS)
-		end_part(progress, done, STATE_COMPLETED);
+	if (least_ms < PROGRESS_PART_MS)
+		least_ms = PROGRESS_PART_MS;
+	if (clock_mono_ms() - progress->part_ms >= least_ms && done - progress->part_from >= progress->total / PROGRESS_PARTS)
+		end_part(progress, done, 0);
 }
 
-void progress_end(struct progress *progress, int64_t done, bool failed)
+void progress_end(struct progress *progress, int64_t done, int64_t left)
 {
-	end_part(progress, done, failed ? STATE_FAILED : STATE_COMPLETED);
+	char message[80];
+
+	end_part(progress, done, left);
 	show(progress, done, true);
-	flow_step_end(progress->ctx, STEP, failed ? STATE_FAILED : STATE_COMPLETED, NULL);
+	(void)snprintf(message, sizeof message, "%" PRId64 " flow runs of the plan could not be deleted", left);
+	flow_step_end(progress->ctx, STEP, left > 0 ? STATE_FAILED : STATE_COMPLETED, left > 0 ? message : NULL);
 }
 
 const char *progress_last_step(const struct progress *progress)

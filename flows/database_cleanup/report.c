@@ -51,12 +51,12 @@ static json_t *deletion_json(const struct report *report)
 		return json_null();
 	if (r == NULL)
 		return json_pack("{s:I}", "deleted", (json_int_t)*report->deleted);
-	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:O, s:I, s:f, s:I, s:I, s:I, s:I}", "deleted", (json_int_t)r->deleted,
+	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:O, s:I, s:f, s:I, s:I, s:I, s:I, s:b}", "deleted", (json_int_t)r->deleted,
 	                 "failed", (json_int_t)r->failed, "remaining", (json_int_t)r->left, "gone", (json_int_t)r->gone,
 	                 "given_up", r->given_up, "failed_ids", r->failed_ids, "took_ms", (json_int_t)r->took_ms,
 	                 "runs_per_second", r->took_ms > 0 ? (double)r->deleted * 1000 / (double)r->took_ms : 0.0,
 	                 "artifacts_deleted", (json_int_t)r->artifacts_deleted, "artifacts_left", (json_int_t)r->artifacts_left,
-	                 "logs_checked", (json_int_t)r->logs_checked, "logs_left", (json_int_t)r->logs_left);
+	                 "logs_checked", (json_int_t)r->logs_checked, "logs_left", (json_int_t)r->logs_left, "logs_more", r->logs_more);
 }
 
 /* What holds whoever decides. Of a run that ended without its body the job variables are not at hand. */
@@ -196,6 +196,25 @@ static void add_decision(struct text *t, const json_t *decision)
 		add_row(t, "Guard rails", guards);
 }
 
+/* Of very many runs a sample was looked at: no more is said than was seen. */
+static void add_belongings(struct text *t, const json_t *deletion)
+{
+	AUTO_TEXT checked = {.max = 80};
+	json_int_t deleted = number_of(deletion, "deleted");
+
+	text_addf(&checked, "%lld", (long long)number_of(deletion, "logs_checked"));
+	if (number_of(deletion, "logs_checked") < deleted)
+		text_addf(&checked, " of the %lld", (long long)deleted);
+	text_addf(t, "| Artifacts | %lld deleted with their flow runs; ", (long long)number_of(deletion, "artifacts_deleted"));
+	if (number_of(deletion, "artifacts_left") < 0)
+		text_addf(t, "whether some are left cannot be told");
+	else
+		text_addf(t, "of %s deleted flow runs %lld left", text_str(&checked), (long long)number_of(deletion, "artifacts_left"));
+	text_addf(t, "; cleanup reports stay |\n| Logs | looked for those of %s deleted flow runs: %s%lld still have some |\n",
+	          text_str(&checked), json_is_true(json_object_get(deletion, "logs_more")) ? "at least " : "",
+	          (long long)number_of(deletion, "logs_left"));
+}
+
 static void add_deletion(struct text *t, const json_t *deletion)
 {
 	char span[TIME_TEXT_SIZE];
@@ -216,13 +235,7 @@ static void add_deletion(struct text *t, const json_t *deletion)
 	          (long long)number_of(deletion, "remaining"), (long long)number_of(deletion, "gone"));
 	text_addf(t, "| Took | %s, %.1f flow runs a second |\n", span_format(number_of(deletion, "took_ms"), span),
 	          json_real_value(json_object_get(deletion, "runs_per_second")));
-	text_addf(t, "| Artifacts | %lld deleted with their flow runs; ", (long long)number_of(deletion, "artifacts_deleted"));
-	if (number_of(deletion, "artifacts_left") < 0)
-		text_addf(t, "whether some are left cannot be told |\n");
-	else
-		text_addf(t, "%lld left |\n", (long long)number_of(deletion, "artifacts_left"));
-	text_addf(t, "| Logs | looked for those of %lld deleted flow runs: %lld still have some |\n",
-	          (long long)number_of(deletion, "logs_checked"), (long long)number_of(deletion, "logs_left"));
+	add_belongings(t, deletion);
 }
 
 static void add_failed(struct text *t, const json_t *failed_ids)
@@ -340,40 +353,66 @@ int report_parse(const char *markdown, json_t **ret_report, struct error *err)
 	return 0;
 }
 
-bool report_tells_as_much(const json_t *written, const json_t *report)
+bool report_learn(json_t *report, const json_t *written)
 {
 	static const char *const counts[] = {"deleted", "failed", "remaining", "gone"};
-	const json_t *before = json_object_get(written, "deletion");
-	const json_t *now = json_object_get(report, "deletion");
-	bool same = strcmp(text_of(written, "outcome"), text_of(report, "outcome")) == 0 &&
-	            strcmp(text_of(json_object_get(written, "plan"), "digest"), text_of(json_object_get(report, "plan"), "digest")) == 0 &&
-	            json_object_get(before, "took_ms") != NULL;
+	json_t *before = json_object_get(written, "deletion");
+	json_t *now = json_object_get(report, "deletion");
+	const char *digest = text_of(json_object_get(report, "plan"), "digest");
+	bool same = digest[0] != '\0' && strcmp(text_of(json_object_get(written, "plan"), "digest"), digest) == 0;
 
-	for (size_t i = 0; same && i < sizeof counts / sizeof counts[0]; i++)
-		same = json_equal(json_object_get(before, counts[i]), json_object_get(now, counts[i]));
-	return same && number_of(before, "artifacts_deleted") >= number_of(now, "artifacts_deleted");
+	/* What this one does not know (it tells of a run that ended without its body) cannot contradict. */
+	for (size_t i = 0; same && i < sizeof counts / sizeof counts[0]; i++) {
+		const json_t *count = json_object_get(now, counts[i]);
+		same = count == NULL || json_integer_value(count) < 0 || json_equal(json_object_get(before, counts[i]), count);
+	}
+	same = same && (json_is_null(now) ? json_is_null(before) : json_object_get(before, "took_ms") != NULL) &&
+	       number_of(before, "artifacts_deleted") >= number_of(now, "artifacts_deleted");
+	if (!same)
+		return false;
+	(void)json_object_set(report, "deletion", before);
+	if (json_is_null(json_object_get(report, "limits")) && json_object_get(written, "limits") != NULL)
+		(void)json_object_set(report, "limits", json_object_get(written, "limits"));
+	return strcmp(text_of(written, "outcome"), text_of(report, "outcome")) == 0;
 }
 
-/* Has this attempt's report been written already, and nothing happened since? Then that one knows more: what was done and how long
- * it took, which a body that is started again at the very end does not. */
-static bool is_written(struct flow_ctx *ctx, const json_t *report)
+/* Has this attempt's report been written already? Then that one may know more: what was done and how long it took, which a body
+ * that is started again at the very end does not know, and less so a worker that tells of a run that ended without its body. */
+static int read_written(struct flow_ctx *ctx, json_t *report, bool *ret_written, struct error *err)
 {
 	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", flow_run_id(ctx), "key", "any_", REPORT_KEY);
 	struct artifact *found;
 	size_t count;
-	bool same = false;
 
-	if (filter == NULL || artifact_filter(flow_api(ctx), &(struct artifact_query){.artifacts = filter, .limit = 10}, &found, &count,
-	                                      NULL) != 0)
-		return false;
-	for (size_t i = 0; i < count && !same; i++) {
+	*ret_written = false;
+	int rc = filter == NULL ? error_nomem(err)
+	                        : artifact_filter(flow_api(ctx), &(struct artifact_query){.artifacts = filter, .limit = 10}, &found,
+	                                          &count, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < count && !*ret_written; i++) {
 		const char *markdown = json_string_value(found[i].data);
 		AUTO_JSON *other = NULL;
 		if (markdown != NULL && report_parse(markdown, &other, &(struct error){0}) == 0)
-			same = report_tells_as_much(other, report);
+			*ret_written = report_learn(report, other);
 	}
 	artifacts_release(found, count);
-	return same;
+	return 0;
+}
+
+#define READS_MAX 5
+
+/* True where there is a report that tells the same. Not knowing, the report is written: it is true, if maybe shorter. */
+static bool is_written(struct flow_ctx *ctx, const struct report *report, json_t *json)
+{
+	bool written = false;
+	struct error err;
+
+	/* A service has no time to wait. */
+	for (int reads = 1; read_written(ctx, json, &written, &err) != 0; reads++)
+		if (report->ended || reads == READS_MAX || !flow_retry(ctx, &err))
+			return false;
+	return written;
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------- */
@@ -386,6 +425,9 @@ bool report_write(struct flow_ctx *ctx, const struct report *report)
 	if (report->plan != NULL && report->plan->total > 0 && flow_checkpoint_read(ctx, PREVIEW_KEY, &shown, NULL) != 0)
 		shown = NULL;
 	AUTO_JSON *json = report_json(ctx, report, shown);
+	/* Of a run that has not deleted anything the report can be there as well, but then it is short, and the same. */
+	bool maybe = (report->result != NULL && report->result->deleted > 0) || report->ended;
+	bool written = json != NULL && maybe && is_written(ctx, report, json);
 	AUTO_FREE char *markdown = json != NULL ? report_markdown(json) : NULL;
 	AUTO_JSON *data = markdown != NULL ? json_string(markdown) : NULL;
 
@@ -394,8 +436,7 @@ bool report_write(struct flow_ctx *ctx, const struct report *report)
 	bool later = false;
 	const struct flow_artifact artifact = {
 		.step = "report", .type = "markdown", .key = REPORT_KEY, .data = data, .description = text_str(&line)};
-	bool maybe = report->result != NULL && report->result->deleted > 0;
-	bool written = data != NULL && ((maybe && is_written(ctx, json)) || flow_artifact_patient(ctx, &artifact, &later));
+	written = written || (data != NULL && flow_artifact_patient(ctx, &artifact, &later));
 	if (!written && later) {
 		flow_step_leave(ctx, "report");
 		return false;

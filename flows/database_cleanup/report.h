@@ -16,7 +16,8 @@
  *                      null where nobody decided
  *   deletion           {deleted, failed, remaining, gone, given_up, failed_ids, took_ms, runs_per_second, artifacts_deleted,
  *                      artifacts_left (-1: not known), logs_checked (of how many deleted runs the logs were looked for),
- *                      logs_left (of how many of them some were there)}; null where nothing was deleted. Of a run that was
+ *                      logs_left (of how many of them some were there), logs_more (... at least)}; null where nothing was
+ *                      deleted. Artifacts are looked for at the same runs as logs. Of a run that was
  *                      stopped on the way only `deleted` (-1: not known)
  *   flows              [{name, count, states: {name: count}}], the largest first, as the preview showed them; empty where they
  *                      are not known
@@ -56,8 +57,9 @@ json_t *report_json(struct flow_ctx *ctx, const struct report *report, const jso
 /* The object for programs in a report's Markdown, a new reference. ERR_DECODE where there is none that can be read. */
 int report_parse(const char *markdown, json_t **ret_report, struct error *err) MUST_CHECK;
 
-/* Does @written (a report that is there) tell of the same deletion, which came to its end? */
-bool report_tells_as_much(const json_t *written, const json_t *report);
+/* Where @written (a report that is there) tells of the same deletion of the same plan, and knows all of it: puts what it knows into
+ * @report. True where nothing is left that is to be said otherwise. */
+bool report_learn(json_t *report, const json_t *written);
 
 /* The Markdown of such an object, with the block for programs. The caller frees it; NULL without memory. */
 char *report_markdown(const json_t *report);

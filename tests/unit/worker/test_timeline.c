@@ -100,7 +100,7 @@ static void keeps_quiet_while_the_server_is_away(void)
 static void leaves_what_is_to_be_done_later(void)
 {
 	static const struct http_step steps[] = {
-		KNOWN(NODE(ID_A, "report", "1", "RUNNING") "," NODE(ID_B, "batches-01", "1", "RUNNING") "," NODE(ID_C, "batches-04", "1", "RUNNING")),
+		KNOWN(NODE(ID_A, "report", "1", "RUNNING") "," NODE(ID_B, "batches-01", "1", "RUNNING") "," NODE(ID_C, "delete", "1", "RUNNING")),
 		SET(ID_B, "COMPLETED"),
 		SET(ID_C, "FAILED"),
 	};
@@ -111,7 +111,7 @@ static void leaves_what_is_to_be_done_later(void)
 	timeline_init(&timeline, &api.settings, &api.clock, OWN_ID, 1);
 	CHECK_INT("state", timeline_step_state(&timeline, "report"), STATE_RUNNING);
 	CHECK_INT("no such step", timeline_step_state(&timeline, "verify"), STATE_UNKNOWN);
-	timeline_end_like(&timeline, "batches-", "batches-04", STATE_COMPLETED);
+	timeline_end_like(&timeline, "batches-", STATE_COMPLETED, "it was killed");
 	timeline_leave(&timeline, "report");
 	timeline_end_all(&timeline, STATE_FAILED, "no");
 	CHECK_INT("left", timeline_step_state(&timeline, "report"), STATE_RUNNING);

@@ -35,27 +35,68 @@ static void quotes_any_text(void)
 static void keeps_a_report_that_knows_more(void)
 {
 #define REPORT(outcome, digest, deletion) \
-	"{\"outcome\": \"" outcome "\", \"plan\": {\"digest\": \"" digest "\"}, \"deletion\": " deletion "}"
+	"{\"outcome\": \"" outcome "\", \"plan\": {\"digest\": \"" digest "\"}, \"limits\": null, \"deletion\": " deletion "}"
 #define COUNTS(deleted, more) "{\"deleted\": " deleted ", \"failed\": 0, \"remaining\": 0, \"gone\": 0" more "}"
+#define WHOLE COUNTS("20", ", \"took_ms\": 141, \"artifacts_deleted\": 7")
+#define BETTER COUNTS("20", ", \"took_ms\": 5100, \"artifacts_deleted\": 149")
 	static const struct {
 		const char *name;
 		const char *written;
-		bool want;
+		const char *now;
+		bool same;  /* it need not be written again */
+		bool learn; /* the deletion is told as it was */
 	} rows[] = {
-		{"the same", REPORT("completed", "d", COUNTS("20", ", \"took_ms\": 5100, \"artifacts_deleted\": 149")), true},
-		{"fewer artifacts were deleted then", REPORT("completed", "d", COUNTS("20", ", \"took_ms\": 5100")), false},
-		{"another plan, so another attempt", REPORT("completed", "e", COUNTS("20", ", \"took_ms\": 1")), false},
-		{"less was deleted then", REPORT("completed", "d", COUNTS("10", ", \"took_ms\": 1")), false},
-		{"another end", REPORT("cancelled", "d", COUNTS("20", ", \"took_ms\": 1")), false},
-		{"stopped on the way", REPORT("completed", "d", COUNTS("20", "")), false},
-		{"nothing deleted", REPORT("completed", "d", "null"), false},
+		{"the same", REPORT("completed", "d", BETTER), REPORT("completed", "d", WHOLE), true, true},
+		{"fewer artifacts were deleted then", REPORT("completed", "d", COUNTS("20", ", \"took_ms\": 5100")), REPORT("completed", "d", WHOLE), false, false},
+		{"another plan, so another attempt", REPORT("completed", "e", BETTER), REPORT("completed", "d", WHOLE), false, false},
+		{"no plan", REPORT("completed", "", BETTER), REPORT("completed", "", WHOLE), false, false},
+		{"less was deleted then", REPORT("completed", "d", COUNTS("10", ", \"took_ms\": 1")), REPORT("completed", "d", WHOLE), false, false},
+		{"another end", REPORT("completed", "d", BETTER), REPORT("cancelled", "d", WHOLE), false, true},
+		{"stopped on the way", REPORT("completed", "d", COUNTS("20", "")), REPORT("completed", "d", WHOLE), false, false},
+		{"nothing was deleted then", REPORT("completed", "d", "null"), REPORT("completed", "d", WHOLE), false, false},
+		{"ended without its body", REPORT("completed", "d", BETTER), REPORT("ended", "d", "{\"deleted\": 20}"), false, true},
+		{"that could not write it", REPORT("completed", "d", BETTER), REPORT("completed", "d", "{\"deleted\": 20}"), true, true},
+		{"nor count", REPORT("completed", "d", BETTER), REPORT("completed", "d", "{\"deleted\": -1}"), true, true},
+		{"but counts otherwise", REPORT("completed", "d", BETTER), REPORT("completed", "d", "{\"deleted\": 19}"), false, false},
+		{"nothing deleted", REPORT("rejected", "d", "null"), REPORT("rejected", "d", "null"), true, false},
 	};
-	AUTO_JSON *now = unit_json(REPORT("completed", "d", COUNTS("20", ", \"took_ms\": 141, \"artifacts_deleted\": 7")));
 
 	EACH(row, rows)
 	{
 		AUTO_JSON *written = unit_json(row->written);
-		CHECK_INT(row->name, report_tells_as_much(written, now), row->want);
+		AUTO_JSON *now = unit_json(row->now);
+
+		(void)json_object_set_new(written, "limits", unit_json("{\"batch_size\": 5}"));
+		CHECK_INT(row->name, report_learn(now, written), row->same);
+		CHECK_INT(row->name, json_integer_value(json_object_get(json_object_get(now, "deletion"), "took_ms")) == 5100, row->learn);
+		CHECK_INT(row->name, json_is_object(json_object_get(now, "limits")), row->learn || row->same);
+	}
+}
+
+static void says_no_more_than_was_seen(void)
+{
+	static const struct {
+		const char *name;
+		const char *deletion;
+		const char *want;
+	} rows[] = {
+		{"all of them", "\"logs_checked\": 20, \"artifacts_deleted\": 3",
+		 "| Artifacts | 3 deleted with their flow runs; of 20 deleted flow runs 0 left; cleanup reports stay |\n"
+		 "| Logs | looked for those of 20 deleted flow runs: 0 still have some |\n"},
+		{"a sample", "\"logs_checked\": 4, \"artifacts_left\": 2, \"logs_left\": 1, \"logs_more\": true",
+		 "| Artifacts | 0 deleted with their flow runs; of 4 of the 20 deleted flow runs 2 left; cleanup reports stay |\n"
+		 "| Logs | looked for those of 4 of the 20 deleted flow runs: at least 1 still have some |\n"},
+		{"not known", "\"logs_checked\": 20, \"artifacts_left\": -1", "; whether some are left cannot be told; cleanup reports stay |\n"},
+	};
+
+	EACH(row, rows)
+	{
+		AUTO_TEXT text = {.max = 1000};
+
+		text_addf(&text, "{\"deletion\": {\"deleted\": 20, \"failed\": 0, \"took_ms\": 1, %s}}", row->deletion);
+		AUTO_JSON *report = unit_json(text_str(&text));
+		AUTO_FREE char *markdown = report_markdown(report);
+		CHECK_HAS(row->name, markdown, row->want);
 	}
 }
 
@@ -79,4 +120,5 @@ static void tells_the_limits(void)
 	(void)unit_flow_close(&flow, "limits");
 }
 
-UNIT_SUITE("flows/database_cleanup/report", TEST(quotes_any_text), TEST(keeps_a_report_that_knows_more), TEST(tells_the_limits))
+UNIT_SUITE("flows/database_cleanup/report", TEST(quotes_any_text), TEST(keeps_a_report_that_knows_more), TEST(says_no_more_than_was_seen),
+           TEST(tells_the_limits))
