@@ -262,15 +262,15 @@ static int tries_of(const struct flow_ctx *ctx, int more)
 	return state_type_is_terminal((enum state_type)ctx->run.state_type) ? 1 : ARTIFACT_TRIES + more;
 }
 
-/* Waits before the next try. False where there is none: the worker stops, or the run does not go on. */
-static bool wait_for_artifact(struct flow_ctx *ctx, int tries)
+/* Waits before the next try. False where there is none: the worker stops, or the run (@patient: looks every time) does not go on. */
+static bool wait_for_artifact(struct flow_ctx *ctx, int tries, bool patient)
 {
 	int64_t ms = tries < ARTIFACT_TRIES ? (int64_t)ARTIFACT_WAIT_MS << tries : ARTIFACT_WAIT_MAX_MS;
 
 	if (stop_wait(&ctx->worker->stop, ms))
 		return false;
 	ctx->timeline.quiet_until_ms = 0;
-	return tries < ARTIFACT_TRIES || (!flow_halted(ctx) && flow_may_go_on(ctx));
+	return !patient || (!flow_halted(ctx) && flow_may_go_on(ctx));
 }
 
 static bool write_artifact(struct flow_ctx *ctx, const struct flow_artifact *artifact, int more, bool *ret_later)
@@ -293,7 +293,7 @@ static bool write_artifact(struct flow_ctx *ctx, const struct flow_artifact *art
 			return true;
 		*ret_later = trouble_is_passing(&err) || rc == ERR_STOPPED;
 		if (rc == ERR_STOPPED || rc == ERR_INVALID || tries >= tries_of(ctx, *ret_later ? more : 0) ||
-		    !wait_for_artifact(ctx, tries))
+		    !wait_for_artifact(ctx, tries, more > 0))
 			break;
 	}
 	tell_timeline(ctx, artifact->key, &err);

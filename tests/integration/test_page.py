@@ -124,6 +124,11 @@ def test_killed_in_the_deletion(api, db, idle, old, worker, page):
     rows = page.rows(run_id)
     assert len(rows) == len(set(rows)) and {"query", "preview", "approval", "delete", "verify", "report"} <= set(rows)
     assert set(page.steps(run_id).values()) == {"COMPLETED"}
+    parts = sorted(name for name in rows if name.startswith("batches-"))
+    assert len(parts) > 1 and parts == [f"batches-{number:02}" for number in range(1, len(parts) + 1)]
+    messages = [row["message"] for name in parts for row in db.query(
+        "SELECT s.message FROM task_run t JOIN task_run_state s ON s.id = t.state_id WHERE t.flow_run_id = ? AND t.name = ?", run_id, name)]
+    assert len([text for text in messages if text.startswith("interrupted; the run went on when")]) == 1
     assert page.report(run_id)[0]["deletion"]["deleted"] == 60
 
 

@@ -7,10 +7,18 @@ from harness import from_now, wait_until
 from test_page import page
 
 
-def end_by_hand(api, db, run_id, state="FAILED"):
+def past(**span):
+    return from_now(**{unit: -number for unit, number in span.items()}).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def end_earlier(db, run_id):
     """Long enough ago for a worker to see that nobody else draws it."""
+    db.write("UPDATE flow_run SET end_time = ? WHERE id = ?", past(minutes=1), run_id)
+
+
+def end_by_hand(api, db, run_id, state="FAILED"):
     api.set_state(run_id, state, message="by hand")
-    db.write("UPDATE flow_run SET end_time = ? WHERE id = ?", from_now(minutes=-1).strftime("%Y-%m-%d %H:%M:%S.%f"), run_id)
+    end_earlier(db, run_id)
 
 
 def test_notes_in_any_language(api, janitor, old, page):
@@ -36,6 +44,64 @@ def test_a_short_outage_of_artifacts(api, idle, old, worker, page, proxy):
     assert idle.result(run_id)["deleted"] == 3
     assert page.report(run_id)[0]["deletion"]["deleted"] == 3
     assert page.steps(run_id)["report"] == "COMPLETED"
+
+
+def test_a_report_that_is_written_later(api, db, idle, old, worker, page, proxy):
+    """The run ends without it; the next worker finds its step open."""
+    state, ids = old(3)
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state, batch_size=10)
+    rule = proxy.add(act.status(503), "POST", "/artifacts/$", "cleanup-report", count=None)
+    idle.answer(run_id, True, "go")
+    rule.wait()
+    api.cancel(run_id)
+    api.wait_state(run_id, "Cancelled")
+    one.stop()
+    assert page.steps(run_id)["report"] == "RUNNING" and page.steps(run_id)["delete"] == "COMPLETED"
+    assert not page.artifacts(run_id, "cleanup-report")
+    rule.remove()
+    end_earlier(db, run_id)
+    worker(idle.pool, name=one.name)
+    report, _ = page.report(run_id)
+    assert report["outcome"] == "cancelled" and report["message"] == "cancelled: deleted 3 of 3 flow runs"
+    assert report["deletion"] == {"deleted": 3} and report["decision"]["notes"] == "go"
+    wait_until(lambda: page.steps(run_id)["report"] == "COMPLETED", 30, "its step is over")
+
+
+def test_a_report_that_was_written_before(api, db, idle, old, worker, page, proxy):
+    """Killed after it, and ended by hand: the report keeps what it knew."""
+    state, ids = old(3)
+    page.give_artifacts(ids, 1)
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state, batch_size=10)
+    rule = proxy.add(act.hold(), "POST", "/artifacts/$", "cleanup-report", side="after")
+    idle.answer(run_id, True)
+    rule.wait()
+    one.kill()
+    rule.release()
+    before, _ = page.report(run_id)
+    end_by_hand(api, db, run_id)
+    worker(idle.pool, name=one.name)
+    wait_until(lambda: page.steps(run_id)["report"] == "COMPLETED", 60, "its step is over")
+    report, _ = page.report(run_id)
+    assert report["message"] == "by hand" and before["deletion"]["artifacts_deleted"] == 3
+    assert report["deletion"] == before["deletion"] and report["limits"] == before["limits"]
+
+
+def test_one_worker_draws(api, db, idle, old, worker, page):
+    """The worker that had the run is gone for good: one of the others writes one report."""
+    state, _ = old(2)
+    one = worker(idle.pool)
+    run_id = idle.ask(state)
+    one.kill()
+    api.set_state(run_id, "CANCELLED", message="by hand")
+    end_earlier(db, run_id)
+    db.write("UPDATE worker SET last_heartbeat_time = ?, status = 'OFFLINE' WHERE name = ?", past(minutes=10), one.name)
+    others = [worker(idle.pool) for _ in range(2)]
+    wait_until(lambda: page.steps(run_id)["approval"] == "CANCELLED", 60, "the approval is over")
+    for other in others:
+        other.stop()
+    assert page.report(run_id)[0]["outcome"] == "cancelled"
 
 
 def test_nobody_could_be_asked(api, db, idle, old, worker, page, proxy):
