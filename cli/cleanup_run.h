@@ -42,7 +42,7 @@ int cleanup_run_answer(struct session *session, const struct cleanup_run *run, j
 /* Its page in the UI. The caller frees it; NULL without memory. */
 char *cleanup_run_page(const struct session *session, const char *id);
 
-/* id, name, state, message, page, and of a question its times, as an object (a new reference); NULL without memory. */
+/* id, name, state, message, page, and of a question its times (null where there are none), as an object (a new reference); NULL without memory. */
 json_t *cleanup_run_json(const struct session *session, const struct cleanup_run *run);
 
 void cleanup_run_release(struct cleanup_run *run);

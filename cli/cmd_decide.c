@@ -174,8 +174,11 @@ static json_t *make_input(const struct settings *settings, bool approve)
 	AUTO_TEXT notes = {.max = NOTES_MAX + WHO_SIZE + 40};
 	char who[WHO_SIZE];
 
-	text_addf(&notes, "%s%s(%s, prefect-janitor %s)", settings->notes != NULL ? settings->notes : "",
-	          settings->notes != NULL ? " " : "", who_am_i(who), approve ? "approve" : "reject");
+	/* "approved: " or the like stands before it wherever it is shown. */
+	if (settings->notes != NULL)
+		text_addf(&notes, "%s (%s, prefect-janitor %s)", settings->notes, who_am_i(who), approve ? "approve" : "reject");
+	else
+		text_addf(&notes, "%s, with prefect-janitor %s", who_am_i(who), approve ? "approve" : "reject");
 	return json_pack("{s:b, s:s}", "approve", approve, "notes", text_str(&notes));
 }
 

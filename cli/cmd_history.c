@@ -15,8 +15,10 @@
 	"Usage: prefect-janitor history [--limit N] [OPTIONS]\n"
 
 #define OUTRO                                                                                             \
-	"With --output json each is an object with all that the report holds: policy, plan, decision,\n"    \
-	"deletion, flows.\n"
+	"With --output json each is an object with all that the report holds: outcome, policy, plan, decision,\n" \
+	"deletion, flows. All have the same keys, and so has deletion: {deleted, failed, remaining, gone,\n"      \
+	"given_up, failed_ids, took_ms, runs_per_second, artifacts_deleted, artifacts_left, logs_checked,\n"      \
+	"logs_left}. null: not known. A report that cannot be read says why under unreadable.\n"
 
 static enum colour outcome_colour(const char *outcome)
 {
@@ -55,12 +57,13 @@ static void add_report(struct table *table, const json_t *report)
 	const json_t *deletion = json_object_get(report, "deletion");
 	const json_t *took = json_object_get(deletion, "took_ms");
 	const char *outcome = text_of(report, "outcome");
+	const char *unreadable = text_of(report, "unreadable");
 	char when[TIME_TEXT_SIZE];
 	char span[TIME_TEXT_SIZE];
 	time_us at;
 
 	table_add(table, COLOUR_NONE, "%s", time_parse(text_of(report, "finished_at"), &at) ? time_format_human(at, when) : "");
-	if (json_object_get(report, "unreadable") != NULL)
+	if (*unreadable != '\0')
 		table_add(table, COLOUR_RED, "unreadable");
 	else
 		table_add(table, outcome_colour(outcome), "%s", outcome);
@@ -70,8 +73,7 @@ static void add_report(struct table *table, const json_t *report)
 	add_number(table, deletion, "failed");
 	table_add(table, COLOUR_NONE, "%s", json_is_integer(took) ? span_format(json_integer_value(took), span) : "");
 	table_add(table, COLOUR_DIM, "%s", text_of(report, "flow_run_id"));
-	table_add(table, COLOUR_NONE, "%s", json_object_get(report, "unreadable") != NULL ? text_of(report, "unreadable")
-	                                                                                  : text_of(decision, "notes"));
+	table_add(table, COLOUR_NONE, "%s", *unreadable != '\0' ? unreadable : text_of(decision, "notes"));
 }
 
 static int print_table(const json_t *reports, const struct style *style, struct error *err)
@@ -96,7 +98,7 @@ static int run_history(struct session *session, struct error *err)
 {
 	AUTO_JSON *reports = NULL;
 
-	int rc = history_read(session->prefect, session->settings->history_limit, &reports, err);
+	int rc = history_read(session->prefect, NULL, session->settings->history_limit, &reports, err);
 	if (rc != 0)
 		return rc;
 	return session->settings->output == OUTPUT_JSON ? command_print_json(json_incref(reports), err)

@@ -41,11 +41,11 @@ static int list_one(struct session *session, struct listing *listing, const stru
 	if (rc == ERR_NOT_FOUND || rc == ERR_DECODE) /* it waits all the same */
 		rc = 0;
 	bool expired = run->deadline != 0 && run->deadline <= listing->now;
-	if (rc == 0 && has_plan)
-		rc = json_object_set_new(json, "total", json_integer(plan.total)) |
-		     json_object_set_new(json, "retention_period", json_string(plan.retention)) |
-		     json_object_set_new(json, "dry_run", json_boolean(plan.dry_run)) |
-		     json_object_set_new(json, "digest", json_string(plan.digest));
+	if (rc == 0)
+		rc = json_object_set_new(json, "total", has_plan ? json_integer(plan.total) : json_null()) |
+		     json_object_set_new(json, "retention_period", has_plan ? json_string(plan.retention) : json_null()) |
+		     json_object_set_new(json, "dry_run", has_plan ? json_boolean(plan.dry_run) : json_null()) |
+		     json_object_set_new(json, "digest", has_plan ? json_string(plan.digest) : json_null());
 	if (rc == -1 || json_array_append_new(listing->rows, json) != 0)
 		rc = error_nomem(err);
 

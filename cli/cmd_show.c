@@ -4,30 +4,34 @@
 #include "cli/question_view.h"
 
 #define INTRO                                                                                   \
-	"Shows a run of database-cleanup: its state, and the whole preview as its form shows it.\n"  \
+	"Shows a run of database-cleanup: its state, the whole preview as its form shows it, and once it was\n" \
+	"decided who or what decided, when, with which notes, and the result.\n"                       \
 	"\n"                                                                                          \
 	"Usage: prefect-janitor show RUN [OPTIONS]\n"
 
 #define OUTRO                                                                                   \
-	"prefect-janitor approve RUN and prefect-janitor reject RUN decide it.\n"
+	"prefect-janitor approve RUN and prefect-janitor reject RUN decide it.\n"                       \
+	"\n"                                                                                          \
+	"With --output json it is an object that always has the same keys. decision: {approved, by, notes,\n" \
+	"decided_at}, report: as history has it; each is null where there is none.\n"
 
 static int show(struct session *session, const struct cleanup_run *run, struct error *err)
 {
-	struct plan plan;
+	struct plan plan = {0};
 	AUTO_FREE char *description = NULL;
+	json_t *json = NULL;
 
 	int rc = cleanup_run_read(session, run, &plan, &description, err);
-	if (rc == ERR_NOT_FOUND) { /* nothing matched, or it has not come so far */
-		if (session->settings->output == OUTPUT_JSON)
-			return command_print_json(cleanup_run_json(session, run), err);
-		return question_view(session, run, "No preview: the run has made no plan.", stdout, err);
-	}
-	if (rc != 0)
+	bool planned = rc == 0;
+	if (rc != 0 && rc != ERR_NOT_FOUND) /* nothing matched, or it has not come so far */
 		return rc;
-	if (session->settings->output == OUTPUT_JSON)
-		rc = command_print_json(question_view_json(session, run, &plan, description), err);
-	else
-		rc = question_view(session, run, description, stdout, err);
+	if (session->settings->output == OUTPUT_JSON) {
+		rc = question_view_json(session, run, planned ? &plan : NULL, description, &json, err);
+		if (rc == 0)
+			rc = command_print_json(json, err);
+	} else {
+		rc = question_view(session, run, planned ? description : "No preview: the run has made no plan.", stdout, err);
+	}
 	plan_release(&plan);
 	return rc;
 }

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from harness import from_now, run_cli, unique
+from harness import from_now, run_cli, unique, wait_until
 
 READS = re.compile(r"/(filter|count)$")
 
@@ -105,6 +105,54 @@ def test_pending_and_show(cli, janitor, old):
     after = json.loads(cli("show", run_id, "-o", "json").stdout)
     assert after["answer"] == {"approve": False, "notes": "not these"} and after["state_type"] == "COMPLETED"
     assert janitor.db.existing(ids) == set(ids)
+
+
+@pytest.mark.parametrize("command, decision, outcome, deleted", [
+    ("approve", "approved", "completed", 3), ("reject", "not approved", "rejected", 0)])
+def test_show_says_what_became_of_it(cli, api, janitor, old, command, decision, outcome, deleted):
+    """By the report; where that is gone, by the answer that is stored and the state's message."""
+    run_id = janitor.ask(old(3)[0])
+    waiting = json.loads(cli("show", run_id, "-o", "json").stdout)
+    assert waiting["decision"] is None and waiting["report"] is None
+    assert cli(command, run_id, "--yes", "--notes", "seen \u202e by two", "--wait").returncode == 0
+    told = wait_until(lambda: (one := json.loads(cli("show", run_id, "-o", "json").stdout))["report"] and one, 20, "the report")
+    assert told.keys() == waiting.keys()
+    assert told["decision"]["approved"] is (decision == "approved") and told["decision"]["by"] == "a person"
+    assert told["decision"]["notes"] == told["answer"]["notes"] and told["decision"]["notes"].startswith("seen")
+    assert told["asked_at"] < told["decision"]["decided_at"] < told["report"]["finished_at"]
+    assert (told["report"]["outcome"], told["report"]["deletion"]["deleted"]) == (outcome, deleted)
+
+    def lines():
+        shown = cli("show", run_id)
+        assert shown.returncode == 0 and "\u202e" not in shown.stdout
+        return dict(line.split(maxsplit=1) for line in shown.stdout.partition("\n\n")[0].splitlines())
+
+    head = lines()
+    assert head["Decided"].endswith(f" ago: {decision} by a person") and head["Notes"].startswith("seen ? by two (")
+    assert head["Result"].startswith(f"{outcome}: deleted {deleted} of 3 flow runs") and head["State"].startswith("Completed: ")
+
+    api.delete(f"/artifacts/{told['report']['artifact_id']}")
+    head = lines()
+    assert head["Decided"].endswith(f" ago: {decision} by an answer to the form") and head["Notes"].startswith("seen ? by two (")
+    assert "Result" not in head and str(deleted if deleted else "nothing was deleted") in head["State"]
+    told = json.loads(cli("show", run_id, "-o", "json").stdout)
+    assert told["report"] is None and told["decision"]["by"] is None and told["decision"]["decided_at"] == told["decided_at"]
+
+
+def test_a_report_of_an_earlier_attempt_is_not_of_this_one(cli, api, janitor, old):
+    """A run that is retried asks again: what it says then is of the last question."""
+    run_id = janitor.ask(old(1)[0])
+    janitor.answer(run_id, False, "first")
+    janitor.result(run_id)
+    wait_until(lambda: json.loads(cli("show", run_id, "-o", "json").stdout)["report"], 20, "the report")
+    api.retry(run_id)
+    api.wait_state(run_id, "Paused")
+    told = json.loads(cli("show", run_id, "-o", "json").stdout)
+    assert told["report"] is None and told["decision"] is None and "Notes" not in cli("show", run_id).stdout
+    api.cancel(run_id)
+    api.wait_state(run_id, "Cancelled")
+    told = json.loads(cli("show", run_id, "-o", "json").stdout)
+    assert told["decision"] is None and (told["report"] or {"outcome": "cancelled"})["outcome"] == "cancelled"
 
 
 @pytest.mark.parametrize("flags", [["--states", "completed"], ["--states", "Running"], ["--retention-period", "P1.5D"]], ids=str)

@@ -34,7 +34,8 @@ def test_reports_of_real_runs(cli, janitor, api, old, db):
     janitor.answer(second, False, "not today")
     janitor.result(second)
     rejected = of_run(cli, second)
-    assert rejected["outcome"] == "rejected" and rejected["deletion"] is None
+    assert rejected["outcome"] == "rejected" and rejected["deletion"].keys() == done["deletion"].keys()
+    assert rejected["deletion"]["deleted"] == 0 and rejected["deletion"]["took_ms"] is None
     assert datetime.fromisoformat(rejected["finished_at"]) >= datetime.fromisoformat(done["finished_at"])
 
     api.delete(f"/flow_runs/{run_id}")
@@ -65,6 +66,8 @@ def test_what_somebody_else_wrote(cli, artifact):
     evil = artifact('\n```json\n{"version": 1, "outcome": "\\u001b[2Jfailed\\n", "decision": {"by": "a\\u202eb", "notes": 7}}\n```\n')
     broken = artifact("words")
     told = {one["artifact_id"]: one for one in history(cli, "--limit", 2)}
+    assert told[evil].keys() == told[broken].keys() and told[evil]["deletion"] == told[broken]["deletion"]
+    assert set(told[evil]["deletion"].values()) == {None}
     assert set(told) == {evil, broken} and "block for programs" in told[broken]["unreadable"]
     done = cli("history", "--limit", 2)
     assert done.returncode == 0 and "\x1b" not in done.stdout and "\u202e" not in done.stdout

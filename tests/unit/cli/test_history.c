@@ -87,11 +87,23 @@ static void reads_as_many_as_wanted(void)
 			left -= given;
 		}
 		api_open(&api, steps, row->requests);
-		if (CHECK_RC(row->name, history_read(api.prefect, row->limit, &reports, &err), 0, &err))
+		if (CHECK_RC(row->name, history_read(api.prefect, NULL, row->limit, &reports, &err), 0, &err))
 			CHECK_INT(row->name, json_array_size(reports), row->there < row->limit ? row->there : row->limit);
 		CHECK_INT(row->name, api_close(&api, row->name), row->requests);
 	}
 }
+
+#define NOTHING_KNOWN                                                                                              \
+	"\"version\": null, \"outcome\": null, \"message\": null, \"worker\": null, \"worker_version\": null, "             \
+	"\"finished_at\": null, \"policy\": null, \"plan\": null, \"decision\": null, \"flows\": null, \"flows_left_out\": null"
+#define THE_REST_UNKNOWN                                                                                              \
+	"\"remaining\": null, \"gone\": null, \"given_up\": null, \"took_ms\": null, \"runs_per_second\": null, "             \
+	"\"artifacts_deleted\": null, \"artifacts_left\": null, \"logs_checked\": null, \"logs_left\": null"
+#define NOTHING_COUNTED "\"deleted\": null, \"failed\": null, \"failed_ids\": null, " THE_REST_UNKNOWN
+#define WHOLE(artifacts_left)                                                                                          \
+	"\"deleted\": 4, \"failed\": 1, \"failed_ids\": [\"" ID_C "\"], \"remaining\": 1, \"gone\": 0, \"given_up\": false, "     \
+	"\"took_ms\": 5, \"runs_per_second\": 2.5, \"artifacts_deleted\": 3, \"artifacts_left\": " #artifacts_left ", "             \
+	"\"logs_checked\": 4, \"logs_left\": 0"
 
 /* What cannot be read is there all the same. */
 static void tells_what_it_cannot_read(void)
@@ -106,11 +118,50 @@ static void tells_what_it_cannot_read(void)
 	struct error err;
 
 	api_open(&api, steps, COUNT_OF(steps));
-	if (CHECK_RC("unreadable", history_read(api.prefect, 20, &reports, &err), 0, &err))
+	if (CHECK_RC("unreadable", history_read(api.prefect, NULL, 20, &reports, &err), 0, &err))
 		CHECK_JSON("unreadable", reports,
-		           "[{\"artifact_id\": \"" ID_A "\", \"flow_run_id\": \"" ID_B "\", \"unreadable\": \"it is no text\"},"
-		           " {\"artifact_id\": \"" ID_C "\", \"flow_run_id\": \"\", \"unreadable\": \"it has no block for programs\"}]");
+		           "[{" NOTHING_KNOWN ", \"deletion\": {" NOTHING_COUNTED "}, \"artifact_id\": \"" ID_A "\", \"flow_run_id\": \"" ID_B
+		           "\", \"unreadable\": \"it is no text\"},"
+		           " {" NOTHING_KNOWN ", \"deletion\": {" NOTHING_COUNTED "}, \"artifact_id\": \"" ID_C "\", \"flow_run_id\": null, "
+		           "\"unreadable\": \"it has no block for programs\"}]");
 	(void)api_close(&api, "unreadable");
 }
 
-UNIT_SUITE("cli/history", TEST(parses_reports), TEST(reads_as_many_as_wanted), TEST(tells_what_it_cannot_read))
+/* @deletion as the report has it, and as it is told: the same keys, whatever became of the run. */
+static void tells_deletions_in_one_shape(void)
+{
+	static const struct {
+		const char *name, *deletion, *want;
+	} rows[] = {
+		{"nothing was deleted", ", \"deletion\": null", "{\"deleted\": 0, \"failed\": 0, \"failed_ids\": [], " THE_REST_UNKNOWN "}"},
+		{"stopped on the way", ", \"deletion\": {\"deleted\": 40}",
+		 "{\"deleted\": 40, \"failed\": null, \"failed_ids\": null, " THE_REST_UNKNOWN "}"},
+		{"stopped, and the server did not answer", ", \"deletion\": {\"deleted\": -1}", "{" NOTHING_COUNTED "}"},
+		{"the whole", ", \"deletion\": {" WHOLE(2) "}", "{" WHOLE(2) "}"},
+		{"artifacts cannot be told", ", \"deletion\": {" WHOLE(-1) "}", "{" WHOLE(null) "}"},
+		{"not said", "", "{" NOTHING_COUNTED "}"},
+		{"no object", ", \"deletion\": 7", "{" NOTHING_COUNTED "}"},
+	};
+
+	EACH(row, rows)
+	{
+		AUTO_TEXT block = {.max = 4096};
+		struct api api;
+		AUTO_JSON *reports = NULL;
+		struct error err;
+
+		text_addf(&block, "\n```json\n{\"version\": 1, \"outcome\": \"x\"%s}\n```\n", row->deletion);
+		AUTO_JSON *list = json_pack("[{s:s, s:s, s:s}]", "id", ID_A, "flow_run_id", ID_B, "data", text_str(&block));
+		AUTO_FREE char *body = json_write(list, 0);
+		const struct http_step step = {.method = "POST", .path = "/artifacts/filter",
+		                               .body = "{\"key\":{\"any_\":[\"cleanup-report\"]},\"flow_run_id\":{\"any_\":[\"" ID_B "\"]}}",
+		                               .reply = {.body = body}};
+		api_open(&api, &step, 1);
+		if (CHECK_RC(row->name, history_read(api.prefect, ID_B, 1, &reports, &err), 0, &err))
+			CHECK_JSON(row->name, json_object_get(json_array_get(reports, 0), "deletion"), row->want);
+		(void)api_close(&api, row->name);
+	}
+}
+
+UNIT_SUITE("cli/history", TEST(parses_reports), TEST(reads_as_many_as_wanted), TEST(tells_what_it_cannot_read),
+           TEST(tells_deletions_in_one_shape))
