@@ -135,6 +135,7 @@ static int read_oldest(struct prefect *prefect, const struct part *part, time_us
 /* Deployments that have runs of the part: "a, b and others"; "" where none has, "?" where it cannot be read. */
 static void name_deployments(struct prefect *prefect, const struct part *part, struct text *names)
 {
+	AUTO_JSON *known = json_object(); /* one may have runs in both slices */
 	size_t named = 0;
 	size_t i;
 	json_t *filter;
@@ -156,8 +157,9 @@ static void name_deployments(struct prefect *prefect, const struct part *part, s
 			const char *name = json_string_value(json_object_get(row, "name"));
 			char clean[JSON_LABEL_SIZE];
 
-			if (name == NULL || named > DEPLOYMENTS_NAMED)
+			if (name == NULL || named > DEPLOYMENTS_NAMED || json_object_get(known, name) != NULL)
 				continue;
+			(void)json_object_set_new(known, name, json_true());
 			text_clean(clean, sizeof clean, name, strlen(name));
 			if (named == DEPLOYMENTS_NAMED)
 				text_addf(names, " and others");
