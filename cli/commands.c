@@ -73,8 +73,9 @@ static int command_help(int argc, char **argv)
 	       "then Quick run in the Prefect UI; the run becomes Paused, and Resume shows what would be deleted.\n"
 	       "Or here: prefect-janitor run, pending, show RUN, approve RUN.\n"
 	       "\n"
-	       "COMMAND --help tells more. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration;\n"
-	       "with --wait how the run ended: 3 rejected, 4 cancelled, 5 nobody decided in time.\n");
+	       "COMMAND --help tells more. Exit codes: 0 done, 1 failed, or \"no\" to the question of approve\n"
+	       "and reject, 2 wrong usage or configuration, or a run that cannot be decided; with --wait how the\n"
+	       "run ended: 3 rejected, 4 cancelled, 5 nobody decided in time.\n");
 	return EXIT_DONE;
 }
 

@@ -40,8 +40,7 @@ static void add_interval(struct text *text, double seconds)
 	text_addf(text, "every %g %s%s", count, units[i].unit, count != 1 ? "s" : "");
 }
 
-/* "0 2 * * * (Europe/Berlin)", as it was written. */
-static void add_schedule(struct text *text, const json_t *entry)
+void deploy_schedule_add(struct text *text, const json_t *entry)
 {
 	const json_t *schedule = json_object_get(entry, "schedule");
 	const char *cron = json_string_value(json_object_get(schedule, "cron"));
@@ -68,7 +67,7 @@ static void add_schedules(struct text *text, const json_t *schedules)
 	json_array_foreach(schedules, i, entry)
 	{
 		text_addf(text, "%s", i > 0 ? "; " : "");
-		add_schedule(text, entry);
+		deploy_schedule_add(text, entry);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/deploy_changes.h"
 #include "cli/doctor.h"
 #include "cli/target.h"
 #include "client/base/text.h"
@@ -95,20 +96,6 @@ void doctor_check_parameters(struct doctor *doctor, struct finding *finding)
 	policy_release(&policy);
 }
 
-/* "0 2 * * * (Europe/Berlin)" of a schedule, as it was written. */
-static void describe_schedule(const json_t *schedule, char *buf, size_t size)
-{
-	const json_t *what = json_object_get(schedule, "schedule");
-	const char *cron = json_string_value(json_object_get(what, "cron"));
-	const char *rrule = json_string_value(json_object_get(what, "rrule"));
-	const char *timezone = json_string_value(json_object_get(what, "timezone"));
-
-	if (cron != NULL || rrule != NULL)
-		(void)snprintf(buf, size, "%s (%s)", cron != NULL ? cron : rrule, timezone != NULL ? timezone : "UTC");
-	else
-		(void)snprintf(buf, size, "every %g s", json_number_value(json_object_get(what, "interval")));
-}
-
 /* The tag that the server's scheduler gives its runs (Prefect 3.4.20 to 3.8.8). */
 #define OF_A_SCHEDULE "auto-scheduled"
 
@@ -143,7 +130,7 @@ void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 	const json_t *active = NULL;
 	size_t i;
 	json_t *schedule;
-	char what[200];
+	AUTO_TEXT what = {.max = 400};
 	char when[TIME_TEXT_SIZE];
 	time_us at = 0;
 	struct error err;
@@ -166,8 +153,8 @@ void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 		            "and no worker has taken it", time_format_human(at, when));
 		return;
 	}
-	describe_schedule(active, what, sizeof what);
-	finding_set(finding, FINDING_OK, NULL, "%s%s%s", what, at != 0 ? ", next: " : "", at != 0 ? time_format_human(at, when) : "");
+	deploy_schedule_add(&what, active);
+	finding_set(finding, FINDING_OK, NULL, "%s%s%s", text_str(&what), at != 0 ? ", next: " : "", at != 0 ? time_format_human(at, when) : "");
 }
 
 void doctor_check_pool(struct doctor *doctor, struct finding *finding)

@@ -211,7 +211,7 @@ void doctor_check_database(struct doctor *doctor, struct finding *finding)
 	else if (json_is_null(json_object_get(database, "connection_url")))
 		finding_set(finding, FINDING_OK, NULL, "SQLite, the server's default");
 	else
-		finding_set(finding, FINDING_OK, NULL, "not SQLite as by default; the server does not say which one");
+		finding_set(finding, FINDING_OK, NULL, "SQLite or PostgreSQL: its address was set on the server, which hides it");
 }
 
 /* By the Date header of the answers so far. */

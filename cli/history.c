@@ -12,7 +12,8 @@ static const char *const report_keys[] = {"version",  "outcome", "message", "flo
                                           "policy",   "plan",    "decision", "deletion",   "flows",  "flows_left_out", "artifact_id",
                                           "unreadable"};
 static const char *const deletion_keys[] = {"deleted", "failed", "remaining", "gone", "given_up", "failed_ids", "took_ms",
-                                            "runs_per_second", "artifacts_deleted", "artifacts_left", "logs_checked", "logs_left"};
+                                            "runs_per_second", "artifacts_deleted", "artifacts_left", "logs_checked", "logs_left",
+                                            "logs_more"};
 
 /* -1 as "not known" is for those who read the report itself. */
 static bool is_unknown(const json_t *value)

@@ -81,14 +81,12 @@ static void add_commands_of(struct text *out, unsigned bits)
 {
 	size_t shown = 0;
 
-	text_addf(out, "Of");
 	for (size_t i = 0; i < command_count; i++) {
 		if ((commands[i].bit & bits) == 0)
 			continue;
-		text_addf(out, "%s ", shown++ > 0 ? "," : "");
+		text_addf(out, "%s", shown++ > 0 ? ", " : "");
 		add_word(out, "B", commands[i].name);
 	}
-	text_addf(out, ".\n");
 }
 
 static void add_label(struct text *out, const char *label, const char *word)
@@ -119,7 +117,15 @@ static void add_entry(struct text *out, const struct option *row, const char *na
 	add_label(out, "File:", row->file_key != NULL && strcmp(row->file_key, name) != 0 ? row->file_key : NULL);
 	if (row->secret)
 		text_addf(out, "Secret: never shown, and not on the command line.\n");
+}
+
+/* The same, where no heading says whose it is. */
+static void add_entry_of(struct text *out, const struct option *row, const char *name)
+{
+	add_entry(out, row, name);
+	text_addf(out, "Of ");
 	add_commands_of(out, commands_of(row, name));
+	text_addf(out, ".\n");
 }
 
 static void add_commands(struct text *out)
@@ -133,30 +139,53 @@ static void add_commands(struct text *out)
 	}
 }
 
+static bool is_on_command_line(const struct option *row)
+{
+	return row->flag != NULL || row->argument;
+}
+
+static void add_option(struct text *out, const struct option *row)
+{
+	char flag[64];
+
+	text_addf(out, ".TP\n");
+	if (row->argument) {
+		add_word(out, "I", row->placeholder);
+		add_entry(out, row, row->placeholder);
+		return;
+	}
+	(void)snprintf(flag, sizeof flag, "--%s", row->flag);
+	if (row->letter != 0)
+		text_addf(out, "\\fB\\-%c\\fR, ", row->letter);
+	add_word(out, "B", flag);
+	if (row->kind != OPTION_SWITCH) {
+		text_addf(out, " ");
+		add_word(out, "I", row->placeholder);
+	}
+	add_entry(out, row, flag);
+}
+
+/* Those that the same commands have, below a heading that names them: an option of one name is another one elsewhere. */
+static void add_options_of(struct text *out, size_t first)
+{
+	unsigned bits = settings_options[first].commands;
+
+	for (size_t i = 0; i < first; i++)
+		if (is_on_command_line(&settings_options[i]) && settings_options[i].commands == bits)
+			return; /* shown there */
+	text_addf(out, ".SS ");
+	add_commands_of(out, bits);
+	text_addf(out, "\n");
+	for (size_t i = first; i < settings_option_count; i++)
+		if (is_on_command_line(&settings_options[i]) && settings_options[i].commands == bits)
+			add_option(out, &settings_options[i]);
+}
+
 static void add_options(struct text *out)
 {
-	for (size_t i = 0; i < settings_option_count; i++) {
-		const struct option *row = &settings_options[i];
-		char flag[64];
-
-		if (row->flag == NULL && !row->argument)
-			continue;
-		text_addf(out, ".TP\n");
-		if (row->argument) {
-			add_word(out, "I", row->placeholder);
-			add_entry(out, row, row->placeholder);
-			continue;
-		}
-		(void)snprintf(flag, sizeof flag, "--%s", row->flag);
-		if (row->letter != 0)
-			text_addf(out, "\\fB\\-%c\\fR, ", row->letter);
-		add_word(out, "B", flag);
-		if (row->kind != OPTION_SWITCH) {
-			text_addf(out, " ");
-			add_word(out, "I", row->placeholder);
-		}
-		add_entry(out, row, flag);
-	}
+	for (size_t i = 0; i < settings_option_count; i++)
+		if (is_on_command_line(&settings_options[i]))
+			add_options_of(out, i);
 }
 
 static void add_environment(struct text *out)
@@ -168,7 +197,7 @@ static void add_environment(struct text *out)
 			continue;
 		text_addf(out, ".TP\n");
 		add_word(out, "B", row->env);
-		add_entry(out, row, row->env);
+		add_entry_of(out, row, row->env);
 	}
 }
 
@@ -197,7 +226,7 @@ static void add_group(struct text *out, const char *group, size_t len)
 			continue;
 		text_addf(out, ".TP\n");
 		add_word(out, "B", row->file_key);
-		add_entry(out, row, row->file_key);
+		add_entry_of(out, row, row->file_key);
 	}
 }
 

@@ -178,7 +178,7 @@ def test_schedules(doctor, idle, api):
     idle.deploy("--cron", "0 2 * * *", "--paused")
     assert doctor(idle).checks["schedule"]["status"] == "warn"
     idle.deploy("--interval", "PT12H", "--paused=false")
-    assert "every 43200 s" in doctor(idle).checks["schedule"]["text"]
+    assert "every 12 hours (UTC)" in doctor(idle).checks["schedule"]["text"]
     late = from_now(minutes=-30)
     idle.trigger(more={"scheduled_time": str(late - timedelta(hours=1))})  # by hand: says nothing of the schedule
     assert doctor(idle).checks["schedule"]["status"] == "ok", doctor(idle).checks["schedule"]

@@ -17,7 +17,8 @@ def render(page):
 
 
 @pytest.mark.parametrize("page, words", [
-    ("prefect-janitor.1", ["PREFECT-JANITOR(1)", "-p, --pool NAME", "EXIT STATUS", 'like "0 2 * * *"', "prefect-janitor.conf(5)"]),
+    ("prefect-janitor.1", ["PREFECT-JANITOR(1)", "-p, --pool NAME", "\n   start, deploy\n", "\n   approve, reject\n",
+                          "EXIT STATUS", 'like "0 2 * * *"', "prefect-janitor.conf(5)"]),
     ("prefect-janitor.conf.5", ["PREFECT-JANITOR.CONF(5)", "worker.heartbeat_seconds", "Seconds, from 1 to 3600.", "api.key"]),
 ])
 def test_reads_well(page, words):

@@ -174,7 +174,7 @@ static const struct {
 	{"a driver", {"/admin/settings", {.body = "{\"server\": {\"database\": {\"driver\": \"postgresql+asyncpg\"}}}"}}, {.no_pool = NULL},
 	 "database", FINDING_OK, "postgresql+asyncpg"},
 	{"hidden", {"/admin/settings", {.body = "{\"server\": {\"database\": {\"connection_url\": \"***\"}}}"}}, {.no_pool = NULL},
-	 "database", FINDING_OK, "does not say which one"},
+	 "database", FINDING_OK, "SQLite or PostgreSQL: its address was set on the server"},
 	{"no settings", {"/admin/settings", {.status = 404}}, {.no_pool = NULL}, "database", FINDING_OK, "does not tell"},
 	/* the deployment */
 	{"none", {"/deployments/", {.status = 200, .body = "[]"}}, {.no_pool = NULL}, "deployment", FINDING_FAIL,
@@ -207,7 +207,7 @@ static const struct {
 	{"switched off", {"/deployments/", {.body = "{\"schedules\": [{\"active\": false, \"schedule\": {\"cron\": \"x\"}}]}"}},
 	 {.no_pool = NULL}, "schedule", FINDING_WARN, "switched off"},
 	{"an interval", {"/deployments/", {.body = "{\"schedules\": [{\"active\": true, \"schedule\": {\"interval\": 3600.0}}]}"}},
-	 {.no_pool = NULL}, "schedule", FINDING_OK, "every 3600 s"},
+	 {.no_pool = NULL}, "schedule", FINDING_OK, "every 1 hour (UTC)"},
 	{"a run that nobody takes",
 	 {"/flow_runs/filter", {.body = "[{\"id\": \"" ID_A "\", \"flow_id\": \"" ID_B "\", \"name\": \"n\", \"state_type\": \"SCHEDULED\","
 	                                " \"expected_start_time\": \"2026-01-01T02:00:00Z\"}]"}},
