@@ -86,6 +86,7 @@ static int open_agent(const struct agent_settings *settings, struct agent *agent
 	*agent = (struct agent){.settings = settings, .llm_settings = settings->llm, .started_ms = clock_mono_ms(),
 	                        .unsure = {.max = 2000}};
 	agent->deadline_ms = agent->started_ms + settings->total_ms;
+	agent->llm_settings.bytes_max = settings->max_bytes;
 	agent->tools = settings->tools;
 	agent->tools.mcp.deadline_ms = agent->deadline_ms;
 	agent->transcript =

@@ -24,6 +24,7 @@ struct llm {
 	struct http_settings http_settings;
 	struct http *http;
 	bool cannot_force; /* the server refuses tool_choice "required" */
+	bool out_of_bytes; /* the last request could not be tried as often as it may be */
 };
 
 struct llm_conversation {
@@ -374,6 +375,8 @@ static void advise(struct text *text, const struct llm *llm, int status, size_t 
 		          llm->settings->provider == LLM_ANTHROPIC ? "is without" : "ends in");
 	else if (status == 413)
 		text_addf(text, "; the request has %zu bytes", request_bytes);
+	else if (llm->out_of_bytes && status_code(status) == ERR_BUSY)
+		text_addf(text, "; not tried again, since all bytes that may be sent are used up (PREFECT_JANITOR_AI_MAX_BYTES)");
 	else if (status == 400 || status == 422)
 		text_addf(text, "; does the model, PREFECT_JANITOR_AI_MODEL, exist there and call tools?");
 }
@@ -400,18 +403,34 @@ static int refused(const struct llm *llm, const struct http_answer *answer, cons
 	return code;
 }
 
+/* How often the request may be sent: by the retries that are allowed, and by its bytes. */
+static int allowed_tries(struct llm *llm, const struct llm_conversation *conversation)
+{
+	const struct llm_settings *s = llm->settings;
+	int tries = s->retries > 0 ? s->retries + 1 : 1;
+	size_t left = (size_t)s->bytes_max > conversation->bytes_sent ? (size_t)s->bytes_max - conversation->bytes_sent : 0;
+	size_t next = llm_bytes_next(conversation);
+	size_t fit = next > 0 ? left / next : 0;
+
+	llm->out_of_bytes = s->bytes_max > 0 && fit < (size_t)tries;
+	return llm->out_of_bytes ? (int)fit : tries;
+}
+
 /* Sends the request as it is. */
 static int post(struct llm *llm, struct llm_conversation *conversation, struct http_answer *ret_answer,
                 struct error *err)
 {
 	const struct llm_settings *s = llm->settings;
 	int64_t left = s->deadline_ms > 0 ? s->deadline_ms - clock_mono_ms() : 0;
+	int tries = allowed_tries(llm, conversation);
 	struct http_request request = {.method = "POST", .path = llm->dialect->path, .body = conversation->request,
-	                               .repeatable = true, .tries_max = s->retries > 0 ? s->retries + 1 : 1, .limit_ms = left,
+	                               .repeatable = true, .tries_max = tries, .limit_ms = left,
 	                               .go_on = s->go_on, .go_on_arg = s->go_on_arg, .go_on_every_ms = s->go_on_every_ms};
 
 	if (s->deadline_ms > 0 && left <= 0)
 		return error_set(err, ERR_TRANSPORT, "no time is left for a call of the model");
+	if (tries == 0)
+		return error_set(err, ERR_TRANSPORT, "all bytes that may be sent to the model are used up (PREFECT_JANITOR_AI_MAX_BYTES)");
 	int rc = http_call(llm->http, &request, ret_answer, NULL, err);
 	conversation->bytes_sent += llm_bytes_next(conversation) * (size_t)http_last_effort(llm->http)->tries;
 	if (rc == ERR_TRANSPORT && stop_asked(s->stop))
@@ -439,7 +458,7 @@ static int send_request(struct llm *llm, struct llm_conversation *conversation, 
 		return error_nomem(err);
 	int rc = post(llm, conversation, ret_answer, err);
 	if (rc != 0 || !force || !refuses_force(llm, ret_answer) ||
-	    json_object_get(conversation->request, "tools") == NULL)
+	    json_object_get(conversation->request, "tools") == NULL || allowed_tries(llm, conversation) == 0)
 		return rc;
 
 	struct http_answer first = *ret_answer;

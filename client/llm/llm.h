@@ -37,6 +37,8 @@ struct llm_settings {
 	const char *ca_file;     /* as in http_settings */
 	int64_t call_timeout_ms; /* one try, from connecting to the last byte; 0: 120 s */
 	int retries;             /* tries after the first */
+	int64_t bytes_max;       /* of all request bodies of a conversation, repetitions too: no try that would go beyond it is
+	                            made; 0: any */
 	int64_t first_wait_ms;   /* before the second try, then doubled; 0: 500 ms, as the SDKs */
 	int64_t max_tokens;      /* of one answer: Anthropic demands it, the other dialect does not send it; 0: 4096 */
 	int64_t deadline_ms;     /* a moment of clock_mono_ms() after which no request is under way; 0: none */
@@ -118,8 +120,9 @@ int llm_add_results(struct llm_conversation *conversation, const struct llm_tool
  * Blocks for all tries. Returns 0, or (the conversation is then as it was, and may be asked again)
  *   ERR_DECODE     an answer that cannot be read, or is no model's      ERR_AUTH     401, 403
  *   ERR_INVALID    400, 413, 422: the request as it is                  ERR_NO_ROUTE 404, 405: address or model
- *   ERR_BUSY       408, 429, 5xx, 529 until the tries were used up      ERR_HTTP     any other status
- *   ERR_TRANSPORT  no whole answer, or one above LLM_ANSWER_MAX         ERR_STOPPED, ERR_NOMEM
+ *   ERR_BUSY       408, 429, 5xx, 529 until tries or bytes were used up ERR_HTTP     any other status
+ *   ERR_TRANSPORT  no whole answer, or one above LLM_ANSWER_MAX; no time, or not one try within `bytes_max`, is left
+ *   ERR_STOPPED, ERR_NOMEM
  * The texts name the setting to look at. Release @ret_turn with llm_turn_release(). */
 int llm_ask(struct llm *llm, struct llm_conversation *conversation, bool must_call, struct llm_turn *ret_turn,
             struct error *err) MUST_CHECK;

@@ -196,17 +196,40 @@ static void ends_when_it_is_not_wanted(void)
 static void counts_every_byte_it_sends(void)
 {
 	static const struct http_reply replies[] = {OVERLOADED, OVERLOADED, OK};
-	struct model_server model;
-	struct llm_turn turn;
+	static const struct {
+		const char *name;
+		size_t tenths; /* of one request: so many bytes may be sent; 0: any number */
+		size_t requests;
+		int rc;
+		const char *text;
+	} rows[] = {
+		{"any", 0, 3, 0, ""},
+		{"room for all tries", 30, 3, 0, ""},
+		{"room for two", 29, 2, ERR_BUSY, "(several tries) (request req_7); not tried again, since all bytes"},
+		{"room for one", 10, 1, ERR_BUSY, "Overloaded (request req_7); not tried again, since all bytes"},
+		{"room for none", 9, 0, ERR_TRANSPORT, "all bytes that may be sent to the model are used up (PREFECT_JANITOR_AI_MAX_BYTES)"},
+	};
 
-	model_open(&model, LLM_ANTHROPIC, replies, COUNT_OF(replies));
-	size_t once = llm_bytes_next(model.conversation);
-	if (model_ask(&model, "bytes", &turn)) {
-		CHECK_INT("three times", llm_bytes_sent(model.conversation), 3 * once);
-		CHECK("the answer is part of the next", llm_bytes_next(model.conversation) > once);
-		llm_turn_release(&turn);
+	EACH(row, rows)
+	{
+		struct model_server model;
+		struct llm_turn turn;
+		struct error err = {.text = ""};
+
+		model_open(&model, LLM_ANTHROPIC, replies, row->requests);
+		size_t once = llm_bytes_next(model.conversation);
+		model.settings.bytes_max = (int64_t)(row->tenths * once / 10);
+		int rc = llm_ask(model.llm, model.conversation, true, &turn, &err);
+		CHECK_RC(row->name, rc, row->rc, &err);
+		CHECK_INT(row->name, llm_bytes_sent(model.conversation), row->requests * once);
+		if (rc == 0) {
+			CHECK("the answer is part of the next", llm_bytes_next(model.conversation) > once);
+			llm_turn_release(&turn);
+		} else {
+			CHECK_HAS(row->name, err.text, row->text);
+		}
+		CHECK_INT(row->name, model_close(&model, row->name), row->requests);
 	}
-	(void)model_close(&model, "bytes");
 }
 
 static struct http_reply ask_to_stop(void *stop, const struct http_seen *seen)

@@ -235,13 +235,15 @@ static void asks_without_force_where_force_is_refused(void)
 		const char *choices[3]; /* of the requests */
 		size_t requests;
 		int rc;
+		bool one_fits; /* no more bytes may be sent than one request has */
 	} rows[] = {
 		{"refused", true, {{.status = 400, .body = "{\"error\": {\"message\": \"tool_choice: unknown\"}}"}, {.body = "{\"choices\": []}"}, {.body = "{\"choices\": []}"}},
-		 {"required", "auto", "auto"}, 3, 0},
-		{"refused for another reason", true, {{.status = 400}}, {"required"}, 1, ERR_INVALID},
-		{"refused for one more", true, {{.status = 400, .body = "tool_choice"}, {.status = 400}}, {"required", "auto"}, 2, ERR_INVALID},
-		{"not forced", false, {{.status = 400}}, {"auto"}, 1, ERR_INVALID},
-		{"forbidden", true, {{.status = 403}}, {"required"}, 1, ERR_AUTH},
+		 {"required", "auto", "auto"}, 3, 0, false},
+		{"refused for another reason", true, {{.status = 400}}, {"required"}, 1, ERR_INVALID, false},
+		{"refused for one more", true, {{.status = 400, .body = "tool_choice"}, {.status = 400}}, {"required", "auto"}, 2, ERR_INVALID, false},
+		{"refused, and too much to ask again", true, {{.status = 400, .body = "tool_choice"}}, {"required"}, 1, ERR_INVALID, true},
+		{"not forced", false, {{.status = 400}}, {"auto"}, 1, ERR_INVALID, false},
+		{"forbidden", true, {{.status = 403}}, {"required"}, 1, ERR_AUTH, false},
 	};
 
 	EACH(row, rows)
@@ -251,6 +253,7 @@ static void asks_without_force_where_force_is_refused(void)
 		struct error err;
 
 		model_open(&model, LLM_OPENAI, row->replies, row->requests);
+		model.settings.bytes_max = row->one_fits ? (int64_t)llm_bytes_next(model.conversation) : 0;
 		for (int i = 0; i < (row->rc == 0 ? 2 : 1); i++) {
 			int rc = llm_ask(model.llm, model.conversation, row->must_call, &turn, &err);
 			CHECK_RC(row->name, rc, row->rc, &err);
