@@ -249,11 +249,11 @@ static enum step claim(struct execution *e)
 /* From Pending to Running, as soon as the server's clock says so. */
 static enum step begin(struct execution *e)
 {
+	const struct state_proposal running = {.type = STATE_RUNNING, .name = "Running", .transition_id = e->handle.start};
 	enum step step;
 	int64_t wait_s;
 
-	while ((step = propose(e, &(struct state_proposal){.type = STATE_RUNNING, .name = "Running"}, &wait_s)) == STEP_LATER &&
-	       wait_s > 0) {
+	while ((step = propose(e, &running, &wait_s)) == STEP_LATER && wait_s > 0) {
 		log_run(LOG_LEVEL_DEBUG, e->run.name, e->handle.id, "due in %lld s", (long long)wait_s);
 		if (stop_wait(&e->worker->stop, wait_s * 1000 < WAIT_MAX_MS ? wait_s * 1000 : WAIT_MAX_MS))
 			return STEP_LATER;

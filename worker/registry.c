@@ -69,6 +69,7 @@ bool registry_add(struct registry *registry, const char *id, enum run_phase phas
 		*run = (struct run){.phase = phase, .ours = ours, .due = due, .since_ms = clock_mono_ms()};
 		memcpy(run->id, id, UUID_SIZE);
 		uuid_make(run->claim);
+		uuid_make(run->start);
 		announce(registry);
 	}
 	unlock(registry);

@@ -26,6 +26,7 @@ struct run {
 	bool ours;   /* Pending, Running or Paused by our doing: no claim is needed */
 	int taking;  /* number of our taking, where the run was taken over and its body has not begun since; else 0 */
 	char claim[UUID_SIZE]; /* transition id of our claim: by it we know a Pending that is ours although the answer was lost */
+	char start[UUID_SIZE]; /* likewise of Pending to Running: what was given up and arrives late must not count again */
 	time_us due; /* by the server's clock; of DUE runs */
 	char behind[UUID_SIZE]; /* of QUEUED runs: whose turn it was when they queued */
 	char lease[UUID_SIZE]; /* on a slot of the deployment's concurrency limit; "" for none */

@@ -1,5 +1,6 @@
 """One deletion at a time, the deployment's lease, and the limits of pools and queues."""
 
+import proxy as act
 import pytest
 from harness import from_now, unique, wait_until
 from janitor import Janitor
@@ -120,17 +121,23 @@ def test_a_dead_worker_blocks_nobody(api, db, idle, old, worker, at_work):
     assert api.run(first)["state_type"] == "RUNNING"
 
 
-def test_an_older_approval_comes_back(api, db, idle, old, worker, at_work):
-    """Approved first, its worker away meanwhile: whoever deletes makes room for it."""
+def test_an_older_approval_comes_back(api, db, idle, old, worker, at_work, proxy):
+    """Approved first, its worker away meanwhile: whoever deletes makes room for it when it looks, after its pause."""
     first, first_ids, one = at_work
     one.kill()
     other = Janitor(api, db, idle.cli)
-    worker(other.pool)
+    worker(other.pool, PREFECT_API_URL=proxy.url + "/api")
     state, ids = old(20)
-    second = other.ask(state, batch_size=10, job_variables={"batch_pause_ms": 15_000})
+    second = other.ask(state, batch_size=10, job_variables={"batch_pause_ms": 11_000})
+    deleted = proxy.add(act.nothing(), "POST", "/bulk_delete$", side="after")
+    looks = proxy.add(act.hold(), "POST", "/flow_runs/filter$", '"flows".*"RUNNING"|"RUNNING".*"flows"', since=deleted)
     other.answer(second, True)
     other.wait_left(ids, 10)
+    before = len(one.output())
     worker(idle.pool, name=one.name)
+    wait_until(lambda: f"({first}): taking it up again" in one.output()[before:], 30, "the first one has its worker again")
+    looks.wait()
+    looks.release()
     wait_queued(api, other, second, first)
     assert len(db.existing(ids)) == 10
     end(api, first)

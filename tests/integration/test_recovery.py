@@ -52,7 +52,8 @@ def test_two_take_over_at_once(api, db, idle, old, worker):
     one.kill()
     for run_id in runs:
         idle.answer(run_id, False, "no")
-    worker(idle.pool), worker(idle.pool)
+    for _ in range(2):
+        worker(idle.pool, PREFECT_WORKER_HEARTBEAT_SECONDS=8)  # on a busy machine they do not count as away themselves
     for run_id in runs:
         assert idle.result(run_id, timeout=OFFLINE_SECONDS) == {"status": "rejected", "reason": "no"}
         assert owners(db, run_id) == ["janitor-owner-1", "janitor-owner-2"]
