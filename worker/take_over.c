@@ -157,7 +157,11 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		rc = is_free(t, run, progress, &latest, &is_ours, err);
 	if (rc != 0 || !is_ours)
 		return rc;
-	rc = ownership_take(t->prefect, run->id, &self, &latest, progress, err);
+	/* Taken at an earlier try, after which the marks did not arrive: that taking counts. */
+	bool taken = latest.number > 0 && strcmp(latest.instance, self.instance) == 0 && !ownership_is(run, &self);
+	int number = latest.number + (taken ? 0 : 1);
+	if (!taken)
+		rc = ownership_take(t->prefect, run->id, &self, &latest, progress, err);
 	if (rc == ERR_CONFLICT)
 		return 0; /* another worker was faster */
 	if (rc == 0)
@@ -168,7 +172,7 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 	if (!waiting && latest.stalled >= OWNERSHIP_STALLED_MAX)
 		return give_up(t, run, latest.stalled, err);
 	if (registry_add(&t->worker->registry, run->id, parked ? RUN_PARKED : RUN_DUE, /* ours= */ true, /* due= */ 0)) {
-		registry_note_taking(&t->worker->registry, run->id, waiting ? 0 : latest.number + 1);
+		registry_note_taking(&t->worker->registry, run->id, waiting ? 0 : number);
 		const char *last = holder(run, before) ? before : "unknown";
 		log_run(LOG_LEVEL_INFO, run->name, run->id, "taking it up again, it is %s; before: worker %s",
 		        state_type_name((enum state_type)run->state_type), last);

@@ -5,6 +5,7 @@ import re
 import signal
 import uuid
 
+import proxy as act
 import pytest
 from harness import wait_until
 from test_restart import begin_deletion
@@ -59,6 +60,19 @@ def test_two_take_over_at_once(api, db, idle, old, worker):
         assert owners(db, run_id) == ["janitor-owner-1", "janitor-owner-2"]
         assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
     assert db.existing(ids) == set(ids)
+
+
+def test_taken_but_not_marked(api, db, idle, old, worker, proxy):
+    """The record of the taking is made, the marks on the run are refused: at the next try it is not taken once more."""
+    state, ids = old()
+    one = worker(idle.pool)
+    run_id = idle.ask(state)
+    one.kill()
+    idle.answer(run_id, False, "no")
+    refused = proxy.add(act.status(400), "PATCH", "/labels$")
+    worker(idle.pool, name=one.name, PREFECT_API_URL=proxy.url + "/api")
+    assert idle.result(run_id)["status"] == "rejected"
+    assert len(refused.hits) == 1 and owners(db, run_id) == ["janitor-owner-1", "janitor-owner-2"]
 
 
 def test_former_owner_lets_go(api, db, idle, old, worker):
