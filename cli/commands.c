@@ -6,10 +6,19 @@
 #include "client/base/log.h"
 #include "client/base/text.h"
 
+/* For commands that take @count words and no options. */
+static int refuse_more(int argc, char **argv, int count)
+{
+	if (argc <= count + 2)
+		return 0;
+	fprintf(stderr, "prefect-janitor %s: there is no argument '%.80s' here\n", argv[1], argv[count + 2]);
+	return EXIT_USAGE;
+}
+
 static int command_version(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	if (refuse_more(argc, argv, 0) != 0)
+		return EXIT_USAGE;
 	printf("prefect-janitor %s\n", JANITOR_VERSION);
 	return EXIT_DONE;
 }
@@ -53,6 +62,8 @@ static int command_help(int argc, char **argv)
 
 	if (argc > 2 && wanted == NULL)
 		return command_unknown(argv[2]);
+	if (refuse_more(argc, argv, 1) != 0)
+		return EXIT_USAGE;
 	if (wanted != NULL && wanted->bit != 0) {
 		char help[] = "--help";
 		char *args[] = {argv[0], argv[2], help, NULL};

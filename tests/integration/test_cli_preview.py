@@ -94,8 +94,12 @@ def test_pending_and_show(cli, janitor, old):
     assert f"sha256:{run['digest']}" in janitor.preview(run_id)
     assert run_id in pending(cli, "--pool", janitor.pool) and cli("pending", "--pool", unique("other")).returncode == 2
 
-    row = next(line for line in cli("pending").stdout.splitlines() if run_id in line)
+    title, *rows = cli("pending").stdout.splitlines()
+    row = next(line for line in rows if run_id in line)
     assert row.startswith(run["name"]) and " 59 min " in row and " 4 " in row
+    # Right-aligned below their titles: since when it waits, and until when it can.
+    since, left = (row[:title.index(name) + len(name)].rsplit("  ", 1)[-1].strip() for name in ("WAITING SINCE", "TIME LEFT"))
+    assert re.fullmatch(r"\d+ s", since) and left == "59 min"
     shown = json.loads(cli("show", run["name"], "-o", "json").stdout)
     assert shown["description"] == janitor.preview(run_id) and shown["digest"] == run["digest"]
 

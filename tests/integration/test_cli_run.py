@@ -128,6 +128,20 @@ def test_it_need_not_be_followed(cli, api, idle):
     assert plain.returncode == 0 and re.search(r"^page +http://\S+/v2/runs/flow-run/", plain.stdout, re.MULTILINE)
 
 
+def test_what_comes_next_is_told(cli, api, idle, worker):
+    """Who does not follow the run needs to know how to decide it, and that somebody must be there to take it."""
+    done = cli("run", "--pool", idle.pool)
+    run_id = re.search(r"^id +(\S+)$", done.stdout, re.MULTILINE)[1]
+    assert done.returncode == 0 and done.stdout.endswith(
+        f"next  prefect-janitor pending shows it as soon as it asks; then prefect-janitor approve {run_id}\n"
+        f"      No worker is online in work pool '{idle.pool}': prefect-janitor start --pool {idle.pool}\n")
+    one = worker(idle.pool)
+    wait_until(lambda: [row for row in api.post(f"/work_pools/{idle.pool}/workers/filter") if row["name"] == one.name], 10,
+               "the worker")
+    again = cli("run", "--pool", idle.pool)
+    assert "\nnext  prefect-janitor pending " in again.stdout and "No worker is online" not in again.stdout
+
+
 @pytest.mark.parametrize("arguments, text", [
     (["--retention-period", "30"], "'30'"),
     (["--batch-size", "1001"], "'1001' is not a whole number from 10 to 1000"),

@@ -61,6 +61,9 @@ def test_help_is_a_screen(dead_url, command):
     ([], "command"),
     (["clean"], "no command 'clean'"),
     (["help", "frob"], "no command 'frob'"),
+    (["help", "start", "deploy"], "no argument 'deploy'"),
+    (["version", "extra"], "no argument 'extra'"),
+    (["--version", "--bogus"], "no argument '--bogus'"),
     (["start"], "--pool"),
     (["deploy"], "--pool"),
     (["start", "--pool"], "--pool"),
@@ -90,7 +93,18 @@ def test_help_is_a_screen(dead_url, command):
 def test_wrong_usage(dead_url, arguments, text):
     done = run_cli(dead_url, *arguments)
     assert done.returncode == 2, done
-    assert text in done.stderr
+    assert text in done.stderr and done.stderr.count("\n") == 1 and (done.stdout == "" or not arguments)
+
+
+def test_words_that_no_command_has(dead_url):
+    """Before the server is asked: one line that names the word, and exit code 2."""
+    listed = run_cli(dead_url, "help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    commands = [line.split()[0] for line in listed]
+    assert len(commands) == 13 and "history" in commands
+    for command, words in [(command, words) for command in commands for words in (["--bogus"], ["one", "two", "three"])]:
+        done = run_cli(dead_url, command, *words)
+        assert done.returncode == 2 and done.stdout == "", done
+        assert done.stderr.count("\n") == 1 and any(f"'{word}'" in done.stderr for word in words), done
 
 
 def test_several_wrong_parameters_are_told_at_once(dead_url):

@@ -64,6 +64,8 @@ def test_numbers(janitor, old, count, headline, more):
 def test_a_dry_run_says_so(janitor, old):
     run_id = janitor.ask(old()[0], dry_run=True)
     assert "dry run: nothing will be deleted" in janitor.preview(run_id)
+    # What alerts, the UI's list of runs and the log of the server tell is the state's message alone.
+    assert janitor.db.states(run_id)[-1]["message"].startswith("dry run: ")
     janitor.answer(run_id, False)
 
 
