@@ -42,6 +42,12 @@ static void add_command_names(struct text *out)
 		text_addf(out, "%s%s", i > 0 ? " " : "", commands[i].name);
 }
 
+static void add_each(struct text *out, void (*add)(struct text *out, const struct command *command))
+{
+	for (size_t i = 0; i < command_count; i++)
+		add(out, &commands[i]);
+}
+
 /* --- bash ------------------------------------------------------------------------------------------------------ */
 
 static void bash_add_words(struct text *out, const struct command *command)
@@ -103,12 +109,10 @@ void completion_bash(struct text *out)
 	               "\t\treturn\n"
 	               "\tfi\n"
 	               "\tcase \"$command $before\" in\n");
-	for (size_t i = 0; i < command_count; i++)
-		bash_add_values(out, &commands[i]);
+	add_each(out, bash_add_values);
 	text_addf(out, "\tesac\n"
 	               "\tcase $command in\n");
-	for (size_t i = 0; i < command_count; i++)
-		bash_add_words(out, &commands[i]);
+	add_each(out, bash_add_words);
 	text_addf(out, "\tesac\n"
 	               "\tif [[ $current == -* || -z $words ]]; then\n"
 	               "\t\twords=$options\n"
@@ -207,8 +211,7 @@ void completion_zsh(struct text *out)
 	               "\tshift words\n"
 	               "\t((CURRENT--))\n"
 	               "\tcase $command in\n");
-	for (size_t i = 0; i < command_count; i++)
-		zsh_add_command(out, &commands[i]);
+	add_each(out, zsh_add_command);
 	text_addf(out, "\tesac\n"
 	               "}\n"
 	               "# from a folder of fpath it is the function itself, else it is sourced\n"

@@ -125,6 +125,34 @@ static void fetches_scheduled_runs(void)
 
 #define WORKER(name, status) "{\"name\": \"" name "\", \"status\": \"" status "\"}"
 
+/* @read gets names by these steps; @want: NULL where it fails. */
+static void check_names(const char *row, const struct http_step *steps, size_t count,
+                        int (*read)(struct prefect *prefect, json_t **ret_names, struct error *err), int rc, const char *want)
+{
+	struct api api;
+	struct error err;
+	json_t *names = NULL;
+
+	api_open(&api, steps, count);
+	CHECK_RC(row, read(api.prefect, &names, &err), rc, &err);
+	if (want != NULL)
+		CHECK_JSON(row, names, want);
+	else
+		CHECK(row, names == NULL);
+	json_decref(names);
+	(void)api_close(&api, row);
+}
+
+static int online_workers(struct prefect *prefect, json_t **ret_names, struct error *err)
+{
+	return work_pool_online_workers(prefect, "p/q", ret_names, err);
+}
+
+static int pools(struct prefect *prefect, json_t **ret_names, struct error *err)
+{
+	return work_pool_names(prefect, "janitor", 9, ret_names, err);
+}
+
 static void asks_who_is_there(void)
 {
 	static const struct {
@@ -151,20 +179,7 @@ static void asks_who_is_there(void)
 	};
 
 	EACH(row, rows)
-	{
-		struct api api;
-		struct error err;
-		json_t *names = NULL;
-
-		api_open(&api, row->steps, COUNT_OF(row->steps));
-		CHECK_RC(row->name, work_pool_online_workers(api.prefect, "p/q", &names, &err), row->rc, &err);
-		if (row->want != NULL)
-			CHECK_JSON(row->name, names, row->want);
-		else
-			CHECK(row->name, names == NULL);
-		json_decref(names);
-		(void)api_close(&api, row->name);
-	}
+		check_names(row->name, row->steps, COUNT_OF(row->steps), online_workers, row->rc, row->want);
 }
 
 static void lists_pools_of_a_type(void)
@@ -185,20 +200,7 @@ static void lists_pools_of_a_type(void)
 	};
 
 	EACH(row, rows)
-	{
-		struct api api;
-		struct error err;
-		json_t *names = NULL;
-
-		api_open(&api, &row->step, 1);
-		CHECK_RC(row->name, work_pool_names(api.prefect, "janitor", 9, &names, &err), row->rc, &err);
-		if (row->want != NULL)
-			CHECK_JSON(row->name, names, row->want);
-		else
-			CHECK(row->name, names == NULL);
-		json_decref(names);
-		(void)api_close(&api, row->name);
-	}
+		check_names(row->name, &row->step, 1, pools, row->rc, row->want);
 }
 
 static void sends_heartbeats(void)
