@@ -120,7 +120,7 @@ static int64_t clear_page(struct look *look, json_t *page, int64_t *ret_deleted)
 	if (count == 0)
 		return 0;
 	if (window_find_of(prefect, page, &window.runs, &whole, NULL) == 0 &&
-	    window_clear(prefect, &window, NULL, &(struct window_care){look_goes_on, look}, NULL) != 0)
+	    window_clear(prefect, &window, true, &(struct window_care){look_goes_on, look}, NULL) != 0)
 		flow_log(look->ctx, LOG_LEVEL_DEBUG, "not all artifacts of deleted flow runs could be deleted now");
 	*ret_deleted += window.deleted;
 	window_release(&window);

@@ -70,8 +70,8 @@ struct deletion {
 	struct progress progress; /* on the run's page */
 	struct tally tally;       /* runs deleted, by the server's answers */
 	struct window window;     /* the runs with artifacts that are being deleted */
-	json_t *in_window;        /* owned: ids of those of them that are deleted, by the server's answers */
-	bool window_lost;         /* an answer was lost: those that are gone count as deleted */
+	bool window_lost;         /* an answer was lost: those of its runs that are gone count as deleted */
+	bool again_started;       /* an earlier start of the body deleted some */
 	bool windows_off;         /* artifacts cannot be counted or found in time: the look at the end has to do */
 	int artifacts_in_row;     /* deleted since the last pause */
 };
@@ -112,7 +112,7 @@ static bool given_up(const struct deletion *d)
 /* How many of the runs of the plan are deleted, by all starts of the body. */
 static int64_t deleted_by_now(const struct deletion *d)
 {
-	return d->begun - d->matched + d->acknowledged;
+	return d->begun - d->matched - d->window.others + d->acknowledged;
 }
 
 static void note_deleted(struct deletion *d, int64_t count)
@@ -132,8 +132,7 @@ static void note_ids(struct deletion *d, const json_t *ids)
 
 	tally_add(&d->tally, ids);
 	json_array_foreach(ids, i, id)
-		if (json_object_get(d->window.runs, json_string_value(id)) != NULL)
-			(void)json_object_set_new(d->in_window, json_string_value(id), json_true());
+		window_note_deleted(&d->window, json_string_value(id));
 }
 
 static void note_refused(struct deletion *d, const char *id, const struct error *err)
@@ -510,7 +509,8 @@ static bool find_window(struct deletion *d, const struct slice *slice, json_t **
 	int slow = 0;
 
 	for (int tries = 1; again; tries++) {
-		int rc = window_find(flow_api(d->ctx), filter, ret_runs, &whole, &err);
+		/* What one call deletes: window.h. */
+		int rc = window_find(flow_api(d->ctx), filter, (size_t)pace_call(&d->pace, d->pace.batch), ret_runs, &whole, &err);
 		slow += prefect_last_effort(flow_api(d->ctx))->took_ms >= SLOW_MS;
 		again = window_step(d, rc, tries, &err, &ok) && slow < SLOW_MAX;
 	}
@@ -519,7 +519,7 @@ static bool find_window(struct deletion *d, const struct slice *slice, json_t **
 	return ok;
 }
 
-/* Writes the window down, with what an earlier one has left. */
+/* Writes the window down, with what an earlier one has left; @found NULL: with what was deleted of it. */
 static bool store_window(struct deletion *d, const json_t *found)
 {
 	struct error err;
@@ -527,13 +527,27 @@ static bool store_window(struct deletion *d, const json_t *found)
 	bool again = true;
 
 	for (int tries = 1; again; tries++) {
-		int rc = window_add(&d->window, found, &err);
+		int rc = found != NULL ? window_add(&d->window, found, &err) : 0;
 		if (rc == 0)
 			rc = window_store(d->ctx, d->plan, &d->window, &err);
 		again = window_step(d, rc, tries, &err, &ok);
 	}
-	d->window.unsure = d->window.unsure || !ok;
+	d->window.unsure = d->window.unsure || (found != NULL && !ok);
 	return ok;
+}
+
+/* Writes down what was deleted of the window, before its artifacts go: also where the body has to stop. True unless it has to. */
+static bool note_window(struct deletion *d, bool go_on)
+{
+	struct error err;
+
+	if (json_object_size(d->window.ours) == 0 || flow_taken(d->ctx))
+		return go_on;
+	if (go_on)
+		return store_window(d, NULL) || !flow_halted(d->ctx);
+	if (window_store(d->ctx, d->plan, &d->window, &err) != 0)
+		flow_log(d->ctx, LOG_LEVEL_DEBUG, "what was deleted last cannot be written down: %s", err.text);
+	return false;
 }
 
 static bool rest(struct deletion *d, int64_t ms);
@@ -561,19 +575,16 @@ static bool clear_window(struct deletion *d)
 	bool again = true;
 
 	for (int tries = 1; again; tries++) {
-		int rc = window_clear(flow_api(d->ctx), &d->window, d->window_lost ? NULL : d->in_window, &care, &err);
+		int rc = window_clear(flow_api(d->ctx), &d->window, d->window_lost, &care, &err);
 		if (flow_halted(d->ctx))
 			return false;
+		d->window_lost = d->window_lost && rc != 0;
 		again = window_step(d, rc, tries, &err, &ok);
 	}
 	if (flow_halted(d->ctx))
 		return false;
 	if (!ok)
 		flow_log(d->ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs stay for now: %s", err.text);
-	if (json_object_size(d->window.runs) == 0) {
-		(void)json_object_clear(d->in_window);
-		d->window_lost = false;
-	}
 	return true;
 }
 
@@ -628,7 +639,7 @@ static bool delete_windows(struct deletion *d, const struct slice *slice)
 			return true;
 		if (!store_window(d, found))
 			return !flow_halted(d->ctx);
-		if (!delete_window(d, slice, found) || !clear_window(d))
+		if (!note_window(d, delete_window(d, slice, found)) || !clear_window(d))
 			return false;
 		/* Nothing came of it: an answer was lost, the runs have left the plan, or the server says one thing and another. */
 		idle = d->acknowledged == before && json_array_size(d->failed_ids) == failed ? idle + 1 : 0;
@@ -640,14 +651,16 @@ static bool delete_windows(struct deletion *d, const struct slice *slice)
 	return true;
 }
 
-/* What an earlier start of the body was at when it was killed: which of its window it deleted is not known. */
+/* What an earlier start of the body was at when it was stopped or killed. */
 static bool finish_window(struct deletion *d, int *ret_rc, struct error *err)
 {
 	while ((*ret_rc = window_read(d->ctx, d->plan, &d->window, err)) != 0)
 		if (!flow_retry(d->ctx, err))
 			return false;
 	flow_recovered(d->ctx);
-	d->window_lost = true;
+	if (d->window.others > 0)
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "%" PRId64 " flow runs that were to be deleted when the run was interrupted are gone without "
+		         "our doing, as it seems: they do not count as deleted, and their artifacts stay", d->window.others);
 	return clear_window(d);
 }
 
@@ -667,7 +680,7 @@ void deletion_settle(struct flow_ctx *ctx, const struct plan *plan)
 		return;
 	int rc = window_read(ctx, plan, &window, &err);
 	if (rc == 0)
-		rc = window_clear(flow_api(ctx), &window, NULL, &care, &err);
+		rc = window_clear(flow_api(ctx), &window, false, &care, &err);
 	if (rc != 0)
 		flow_log(ctx, LOG_LEVEL_WARNING, "artifacts of deleted flow runs may be left: %s", err.text);
 	window_release(&window);
@@ -675,14 +688,14 @@ void deletion_settle(struct flow_ctx *ctx, const struct plan *plan)
 
 /* Every window of the plan, where it has artifacts at all. One that refuses to count them is not asked again: the look at the
  * end finds what is left. */
-static bool delete_with_artifacts(struct deletion *d, bool again_started, int *ret_rc, struct error *err)
+static bool delete_with_artifacts(struct deletion *d, bool first_pass, int *ret_rc, struct error *err)
 {
 	int64_t artifacts = 0;
 	bool ok = false;
 	bool again = true;
 	int slow = 0;
 
-	if (again_started && !finish_window(d, ret_rc, err))
+	if (first_pass && d->again_started && !finish_window(d, ret_rc, err))
 		return false;
 	if (d->windows_off)
 		return true;
@@ -746,6 +759,7 @@ static int read_begun(struct flow_ctx *ctx, const struct plan *plan, int64_t *re
 
 int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
 {
+	struct window window = {0};
 	int64_t begun;
 	int64_t left;
 	time_us at;
@@ -756,6 +770,12 @@ int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
 		return 0;
 	if (plan_count(flow_api(ctx), plan, &left, NULL) != 0)
 		return -1;
+	if (begun <= left)
+		return 0;
+	/* What others deleted while nobody was at it. */
+	if (window_read(ctx, plan, &window, NULL) == 0)
+		left += window.others;
+	window_release(&window);
 	return begun > left ? begun - left : 0;
 }
 
@@ -821,8 +841,8 @@ static void note_end(struct deletion *d)
 
 static void fill_result(const struct deletion *d, int64_t left, struct deletion_result *ret_result)
 {
-	int64_t vanished = d->begun - left;
-	int64_t deleted = d->begun - d->matched + d->acknowledged;
+	int64_t vanished = d->begun - left - d->window.others;
+	int64_t deleted = deleted_by_now(d);
 
 	if (d->uncertain || deleted > vanished)
 		deleted = vanished;
@@ -832,6 +852,7 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 		.left = left,
 		.gone = d->plan->total - left - deleted,
 		.given_up = given_up(d),
+		.counted = d->again_started || d->uncertain,
 		.failed_ids = json_incref(d->failed_ids),
 		.took_ms = took_ms(d),
 	};
@@ -855,9 +876,9 @@ static bool another_chance(struct deletion *d)
 }
 
 /* Everything once: runs with artifacts, then the others. True unless the body has to stop, or *ret_rc is an error. */
-static bool delete_pass(struct deletion *d, bool again_started, int64_t *ret_left, int *ret_rc, struct error *err)
+static bool delete_pass(struct deletion *d, bool first, int64_t *ret_left, int *ret_rc, struct error *err)
 {
-	if (!delete_with_artifacts(d, again_started, ret_rc, err))
+	if (!delete_with_artifacts(d, first, ret_rc, err))
 		return false;
 	for (size_t i = 0; i < d->plan->slice_count; i++)
 		if (!delete_slice(d, &d->plan->slices[i]))
@@ -868,18 +889,18 @@ static bool delete_pass(struct deletion *d, bool again_started, int64_t *ret_lef
 /* Passes until nothing that can be deleted is left. Returns as deletion_run(). */
 static int delete_all(struct deletion *d, int64_t *ret_left, struct error *err)
 {
-	bool again_started = d->matched != d->begun;
+	bool first = true;
 	int rc = 0;
 
 	*ret_left = d->matched;
 	for (int pass = 1; pass <= PASSES_MAX; pass++) {
-		if (!delete_pass(d, again_started, ret_left, &rc, err)) {
+		if (!delete_pass(d, first, ret_left, &rc, err)) {
 			*ret_left = d->matched - d->acknowledged;
 			if (flow_halted(d->ctx))
 				return error_set(err, ERR_STOPPED, "stopped");
 			return d->turn_lost ? error_set(err, ERR_BUSY, "it is another run's turn") : rc;
 		}
-		again_started = false;
+		first = false;
 		if (*ret_left > (int64_t)json_array_size(d->failed_ids) && !given_up(d))
 			continue;
 		if (!another_chance(d))
@@ -901,7 +922,10 @@ static void verify(struct deletion *d, struct deletion_result *result)
 	leftovers_look(d->ctx, &d->tally, &left);
 	result->artifacts_deleted = d->window.deleted + left.artifacts_deleted;
 	result->artifacts_left = left.artifacts_left;
-	/* Where something was lost sight of, only a look at every deleted run can tell. */
+	/* Where something was lost sight of, only a look at every deleted run can tell; of those that somebody else deleted, as it
+	 * seems, nothing can. */
+	if (d->window.others > 0)
+		result->artifacts_left = -1;
 	if ((d->window.unsure || json_object_size(d->window.runs) > 0) && (int64_t)d->tally.count < result->deleted)
 		result->artifacts_left = -1;
 	result->logs_checked = left.logs_checked;
@@ -926,12 +950,10 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
                  struct error *err)
 {
 	AUTO_JSON *failed_ids = json_array();
-	AUTO_JSON *in_window = json_object();
 	struct deletion d = {
 		.ctx = ctx,
 		.plan = plan,
 		.failed_ids = failed_ids,
-		.in_window = in_window,
 		.started_ms = clock_mono_ms(),
 		.progress_ms = clock_mono_ms(),
 		.turn_ms = clock_mono_ms(),
@@ -945,6 +967,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
 		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
 
+	d.again_started = d.matched != d.begun;
 	progress_start(&d.progress, ctx, d.begun, deleted_by_now(&d));
 	rc = delete_all(&d, &left, err);
 	if (rc == 0)

@@ -14,6 +14,7 @@ struct deletion_result {
 	int64_t failed;    /* runs that the server refused to delete */
 	int64_t left;      /* runs that match the plan at the end, failed ones included */
 	int64_t gone;      /* in the plan, but not when the deletion came to them: run again, or deleted by others */
+	bool counted;      /* `deleted` goes by what is left of the plan: an answer was lost, or an earlier start of the body deleted some */
 	bool given_up;     /* too many refusals in a row: the rest was not tried */
 	json_t *failed_ids; /* owned */
 	int64_t took_ms;   /* from the first start of the body on */

@@ -51,12 +51,13 @@ static json_t *deletion_json(const struct report *report)
 		return json_null();
 	if (r == NULL)
 		return json_pack("{s:I}", "deleted", (json_int_t)*report->deleted);
-	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:O, s:I, s:f, s:I, s:I, s:I, s:I, s:b}", "deleted", (json_int_t)r->deleted,
+	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:O, s:I, s:f, s:I, s:I, s:I, s:I, s:b, s:b}", "deleted", (json_int_t)r->deleted,
 	                 "failed", (json_int_t)r->failed, "remaining", (json_int_t)r->left, "gone", (json_int_t)r->gone,
 	                 "given_up", r->given_up, "failed_ids", r->failed_ids, "took_ms", (json_int_t)r->took_ms,
 	                 "runs_per_second", r->took_ms > 0 ? (double)r->deleted * 1000 / (double)r->took_ms : 0.0,
 	                 "artifacts_deleted", (json_int_t)r->artifacts_deleted, "artifacts_left", (json_int_t)r->artifacts_left,
-	                 "logs_checked", (json_int_t)r->logs_checked, "logs_left", (json_int_t)r->logs_left, "logs_more", r->logs_more);
+	                 "logs_checked", (json_int_t)r->logs_checked, "logs_left", (json_int_t)r->logs_left, "logs_more", r->logs_more,
+	                 "counted", r->counted);
 }
 
 /* What holds whoever decides. Of a run that ended without its body the job variables are not at hand. */
@@ -226,7 +227,11 @@ static void add_deletion(struct text *t, const json_t *deletion)
 	if (number_of(deletion, "deleted") < 0)
 		add_row(t, "Deleted", "cannot be told: the server did not answer");
 	else
-		text_addf(t, "| Deleted | %lld flow runs |\n", (long long)number_of(deletion, "deleted"));
+		text_addf(t, "| Deleted | %lld flow runs%s |\n", (long long)number_of(deletion, "deleted"),
+		          json_is_true(json_object_get(deletion, "counted"))
+		                  ? " (counted by what is left of the plan, as the run was interrupted or an answer lost: what others deleted "
+		                    "meanwhile may be among them)"
+		                  : "");
 	if (json_object_get(deletion, "failed") == NULL)
 		return;
 	text_addf(t, "| Failed | %lld%s |\n| Left | %lld |\n| Gone by other hands | %lld |\n",

@@ -16,7 +16,8 @@
  *                      null where nobody decided
  *   deletion           {deleted, failed, remaining, gone, given_up, failed_ids, took_ms, runs_per_second, artifacts_deleted,
  *                      artifacts_left (-1: not known), logs_checked (of how many deleted runs the logs were looked for),
- *                      logs_left (of how many of them some were there), logs_more (... at least)}; null where nothing was
+ *                      logs_left (of how many of them some were there), logs_more (... at least), counted (whether `deleted` goes by what
+ *                      is left of the plan, since the run was interrupted or an answer lost)}; null where nothing was
  *                      deleted. Artifacts are looked for at the same runs as logs. Of a run that was
  *                      stopped on the way only `deleted` (-1: not known)
  *   flows              [{name, count, states: {name: count}}], the largest first, as the preview showed them; empty where they

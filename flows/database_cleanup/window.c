@@ -18,6 +18,7 @@
 void window_release(struct window *window)
 {
 	json_decref(window->runs);
+	json_decref(window->ours);
 	*window = (struct window){0};
 }
 
@@ -136,10 +137,9 @@ static int read_pages(struct prefect *prefect, struct artifact_query query, cons
 	return 0;
 }
 
-/* Leaves the first half of the runs. */
-static void halve(json_t *runs)
+/* Leaves @count of the runs, and one at least. */
+static void leave_some(json_t *runs, size_t count)
 {
-	size_t count = json_object_size(runs) / 2;
 	const char *run;
 	json_t *ids;
 	void *next;
@@ -187,7 +187,7 @@ static int complete(struct prefect *prefect, json_t *runs, bool *ret_whole, stru
 		if (count == (int64_t)count_ids(runs))
 			return 0;
 		if (count > ARTIFACTS_MAX && json_object_size(runs) > 1) {
-			halve(runs);
+			leave_some(runs, json_object_size(runs) / 2);
 			continue;
 		}
 		AUTO_JSON *only = json_copy(runs);
@@ -198,7 +198,7 @@ static int complete(struct prefect *prefect, json_t *runs, bool *ret_whole, stru
 	}
 }
 
-int window_find(struct prefect *prefect, const json_t *filter, json_t **ret_runs, bool *ret_whole, struct error *err)
+int window_find(struct prefect *prefect, const json_t *filter, size_t most, json_t **ret_runs, bool *ret_whole, struct error *err)
 {
 	AUTO_JSON *runs = json_object();
 	bool all;
@@ -207,6 +207,7 @@ int window_find(struct prefect *prefect, const json_t *filter, json_t **ret_runs
 	if (runs == NULL || filter == NULL)
 		return error_nomem(err);
 	int rc = read_pages(prefect, (struct artifact_query){.flow_runs = filter}, NULL, 1, runs, &all, err);
+	leave_some(runs, most);
 	if (rc == 0 && json_object_size(runs) > 0)
 		rc = complete(prefect, runs, ret_whole, err);
 	else if (rc == 0)
@@ -241,6 +242,7 @@ int window_add(struct window *window, const json_t *found, struct error *err)
 		return error_nomem(err);
 	if (json_object_size(window->runs) > 0 && count_ids(window->runs) + count_ids(found) > STORED_MAX) {
 		(void)json_object_clear(window->runs);
+		(void)json_object_clear(window->ours);
 		window->unsure = true;
 	}
 	return json_object_update(window->runs, (json_t *)(uintptr_t)found) == 0 ? 0 : error_nomem(err);
@@ -248,12 +250,39 @@ int window_add(struct window *window, const json_t *found, struct error *err)
 
 /* --- keeping ------------------------------------------------------------------------------------------------ */
 
-int window_store(struct flow_ctx *ctx, const struct plan *plan, const struct window *window, struct error *err)
+static bool is_ours(const struct window *window, const char *run)
 {
-	AUTO_JSON *value = json_pack("{s:s, s:O, s:I, s:b}", "plan", plan->digest, "runs", window->runs, "deleted",
-	                             (json_int_t)window->deleted, "unsure", window->unsure);
+	return json_object_get(window->ours, run) != NULL;
+}
 
-	return value == NULL ? error_nomem(err) : flow_checkpoint_write(ctx, WINDOW_KEY, value, err);
+/* Without memory for it, it is not ours: its artifacts stay. */
+void window_note_deleted(struct window *window, const char *run)
+{
+	if (json_object_get(window->runs, run) == NULL)
+		return;
+	if (window->ours == NULL)
+		window->ours = json_object();
+	if (json_object_set_new(window->ours, run, json_true()) != 0)
+		window->unsure = true;
+}
+
+static const char *key_of(int64_t number)
+{
+	return number % 2 == 0 ? WINDOW_KEY : WINDOW_KEY_OTHER;
+}
+
+int window_store(struct flow_ctx *ctx, const struct plan *plan, struct window *window, struct error *err)
+{
+	AUTO_JSON *none = json_object();
+	AUTO_JSON *ours = run_ids(window->ours != NULL ? window->ours : none);
+	AUTO_JSON *value = json_pack("{s:s, s:I, s:O, s:O, s:I, s:I, s:b}", "plan", plan->digest, "number",
+	                             (json_int_t)window->number + 1, "runs", window->runs, "ours", ours, "deleted",
+	                             (json_int_t)window->deleted, "others", (json_int_t)window->others, "unsure", window->unsure);
+
+	/* Which replaces the one before the last. */
+	int rc = value == NULL ? error_nomem(err) : flow_checkpoint_write(ctx, key_of(window->number + 1), value, err);
+	window->number += rc == 0;
+	return rc;
 }
 
 static bool are_ids(const json_t *list)
@@ -278,55 +307,36 @@ static bool is_window(const json_t *stored)
 	json_object_foreach(runs, run, ids)
 		if (!uuid_parse_text(run, parsed) || !are_ids(ids))
 			return false;
-	return json_is_object(runs) && json_integer_value(json_object_get(stored, "deleted")) >= 0;
+	return json_is_object(runs) && json_integer_value(json_object_get(stored, "deleted")) >= 0 &&
+	       json_integer_value(json_object_get(stored, "others")) >= 0 &&
+	       (json_object_get(stored, "ours") == NULL || are_ids(json_object_get(stored, "ours")));
 }
 
-/* Takes what is not there any more out of the window: an earlier start of the body deleted it. */
-static int drop_deleted(struct prefect *prefect, struct window *window, struct error *err)
+/* The latest of this plan, a new reference; NULL where there is none. *ret_unsure: there is one that cannot be read. */
+static int read_stored(struct flow_ctx *ctx, const struct plan *plan, json_t **ret_stored, bool *ret_unsure, struct error *err)
 {
-	AUTO_JSON *ids = json_array();
-	AUTO_JSON *filter = json_pack("{s:{s:O}}", "id", "any_", ids);
-	int64_t there = 0;
-	const char *run;
-	json_t *some;
+	AUTO_JSON *latest = NULL;
 
-	json_object_foreach(window->runs, run, some)
-		if (ids == NULL || json_array_extend(ids, some) != 0)
-			return error_nomem(err);
-	if (filter == NULL)
-		return error_nomem(err);
-	int rc = json_array_size(ids) > 0 ? artifact_count(prefect, &(struct artifact_query){.artifacts = filter}, &there, err) : 0;
-	if (rc != 0)
-		return rc;
-	if (there == 0) {
-		window->deleted += (int64_t)json_array_size(ids);
-		(void)json_object_clear(window->runs);
+	*ret_unsure = false;
+	for (int i = 0; i < 2; i++) {
+		AUTO_JSON *stored = NULL;
+
+		int rc = flow_checkpoint_read(ctx, key_of(i), &stored, err);
+		if (rc != 0 && rc != ERR_NOT_FOUND)
+			return rc;
+		const char *digest = json_string_value(json_object_get(stored, "plan"));
+		/* Of another plan, or of none: of the approved one there is nothing then. */
+		bool ours = digest != NULL && strcmp(digest, plan->digest) == 0;
+		*ret_unsure = *ret_unsure || (ours && !is_window(stored));
+		if (!ours || !is_window(stored) ||
+		    (latest != NULL && json_integer_value(json_object_get(stored, "number")) <
+		                               json_integer_value(json_object_get(latest, "number"))))
+			continue;
+		json_decref(latest);
+		latest = json_incref(stored);
 	}
+	*ret_stored = json_incref(latest);
 	return 0;
-}
-
-int window_read(struct flow_ctx *ctx, const struct plan *plan, struct window *ret_window, struct error *err)
-{
-	AUTO_JSON *stored = NULL;
-	struct window window = {0};
-
-	int rc = flow_checkpoint_read(ctx, WINDOW_KEY, &stored, err);
-	if (rc != 0 && rc != ERR_NOT_FOUND)
-		return rc;
-	const char *digest = json_string_value(json_object_get(stored, "plan"));
-	/* Of another plan, or of none: of the approved one there is nothing then. */
-	bool ours = digest != NULL && strcmp(digest, plan->digest) == 0;
-	bool readable = ours && is_window(stored);
-
-	window.runs = readable ? json_deep_copy(json_object_get(stored, "runs")) : json_object();
-	window.unsure = (ours && !readable) || json_is_true(json_object_get(stored, "unsure"));
-	window.deleted = readable ? json_integer_value(json_object_get(stored, "deleted")) : 0;
-	rc = window.runs == NULL ? error_nomem(err) : drop_deleted(flow_api(ctx), &window, err);
-	if (rc == 0)
-		*ret_window = window;
-	else
-		window_release(&window);
-	return rc;
 }
 
 /* --- deleting ----------------------------------------------------------------------------------------------- */
@@ -406,8 +416,7 @@ static int clear_run(struct prefect *prefect, struct window *window, json_t *ids
 	return 0;
 }
 
-int window_clear(struct prefect *prefect, struct window *window, const json_t *ours, const struct window_care *care,
-                 struct error *err)
+int window_clear(struct prefect *prefect, struct window *window, bool all, const struct window_care *care, struct error *err)
 {
 	AUTO_JSON *gone = NULL;
 	const char *run;
@@ -418,7 +427,7 @@ int window_clear(struct prefect *prefect, struct window *window, const json_t *o
 		return 0;
 	int rc = find_gone(prefect, window->runs, &gone, err);
 	json_object_foreach_safe(gone, next, run, ids)
-		if (ours != NULL && json_object_get(ours, run) == NULL)
+		if (!all && !is_ours(window, run))
 			(void)json_object_del(gone, run);
 	if (rc == 0 && json_object_size(gone) > 0)
 		rc = confirm_gone(prefect, gone, err);
@@ -426,10 +435,127 @@ int window_clear(struct prefect *prefect, struct window *window, const json_t *o
 		return rc;
 	json_decref(window->runs);
 	window->runs = json_incref(gone);
+	(void)json_object_clear(window->ours);
+	json_object_foreach(gone, run, ids)
+		window_note_deleted(window, run);
 	json_object_foreach_safe(gone, next, run, ids)
-		if ((rc = clear_run(prefect, window, ids, care, err)) == 0)
-			(void)json_object_del(gone, run);
-		else
+	{
+		if ((rc = clear_run(prefect, window, ids, care, err)) != 0)
 			break;
+		(void)json_object_del(window->ours, run);
+		(void)json_object_del(gone, run);
+	}
+	return rc;
+}
+
+/* --- going on with what is stored --------------------------------------------------------------------------- */
+
+/* How many of these runs (an array of ids) match the plan now. */
+static int count_matching(struct prefect *prefect, const struct plan *plan, json_t *ids, int64_t *ret_count, struct error *err)
+{
+	*ret_count = 0;
+	for (size_t i = 0; i < plan->slice_count; i++) {
+		AUTO_JSON *filter = slice_filter_ids(&plan->slices[i], ids, /* only= */ true);
+		int64_t count = 0;
+
+		int rc = filter == NULL ? error_nomem(err)
+		                        : flow_run_count(prefect, &(struct flow_run_query){.flow_runs = filter}, &count, err);
+		if (rc != 0)
+			return rc;
+		*ret_count += count;
+	}
+	return 0;
+}
+
+/* Runs of the window of whose deletion no answer was written down: which of those that are gone did we delete? All or none: see
+ * window.h. */
+static int decide_on_doubtful(struct prefect *prefect, const struct plan *plan, struct window *window, struct error *err)
+{
+	AUTO_JSON *doubtful = json_copy(window->runs);
+	AUTO_JSON *gone = NULL;
+	int64_t matching = 0;
+	const char *run;
+	json_t *ids;
+	void *next;
+
+	if (doubtful == NULL)
+		return error_nomem(err);
+	json_object_foreach_safe(doubtful, next, run, ids)
+		if (is_ours(window, run))
+			(void)json_object_del(doubtful, run);
+	int rc = find_gone(prefect, doubtful, &gone, err);
+	if (rc != 0 || json_object_size(gone) == 0)
+		return rc;
+	AUTO_JSON *list = run_ids(doubtful);
+	rc = confirm_gone(prefect, gone, err);
+	if (rc == 0)
+		rc = count_matching(prefect, plan, list, &matching, err);
+	if (rc != 0)
+		return rc;
+	json_object_foreach(gone, run, ids)
+		if (matching == 0)
+			window_note_deleted(window, run);
+		else
+			(void)json_object_del(window->runs, run);
+	if (matching > 0) {
+		window->others += (int64_t)json_object_size(gone);
+		window->unsure = true;
+	}
+	return 0;
+}
+
+/* Takes what is not there any more out of the window: an earlier start of the body deleted it. */
+static int drop_deleted(struct prefect *prefect, struct window *window, struct error *err)
+{
+	AUTO_JSON *ids = json_array();
+	AUTO_JSON *filter = json_pack("{s:{s:O}}", "id", "any_", ids);
+	int64_t there = 0;
+	const char *run;
+	json_t *some;
+	void *next;
+
+	json_object_foreach(window->runs, run, some)
+		if (ids == NULL || (is_ours(window, run) && json_array_extend(ids, some) != 0))
+			return error_nomem(err);
+	if (filter == NULL)
+		return error_nomem(err);
+	int rc = json_array_size(ids) > 0 ? artifact_count(prefect, &(struct artifact_query){.artifacts = filter}, &there, err) : 0;
+	if (rc != 0)
+		return rc;
+	if (there > 0)
+		return 0;
+	window->deleted += (int64_t)json_array_size(ids);
+	json_object_foreach_safe(window->runs, next, run, some)
+		if (is_ours(window, run))
+			(void)json_object_del(window->runs, run);
+	(void)json_object_clear(window->ours);
+	return 0;
+}
+
+int window_read(struct flow_ctx *ctx, const struct plan *plan, struct window *ret_window, struct error *err)
+{
+	AUTO_JSON *stored = NULL;
+	struct window window = {0};
+	size_t i;
+	json_t *id;
+	bool unsure;
+
+	int rc = read_stored(ctx, plan, &stored, &unsure, err);
+	if (rc != 0)
+		return rc;
+	window.runs = stored != NULL ? json_deep_copy(json_object_get(stored, "runs")) : json_object();
+	json_array_foreach(json_object_get(stored, "ours"), i, id)
+		window_note_deleted(&window, json_string_value(id));
+	window.unsure = window.unsure || unsure || json_is_true(json_object_get(stored, "unsure"));
+	window.deleted = json_integer_value(json_object_get(stored, "deleted"));
+	window.others = json_integer_value(json_object_get(stored, "others"));
+	window.number = json_integer_value(json_object_get(stored, "number"));
+	rc = window.runs == NULL ? error_nomem(err) : decide_on_doubtful(flow_api(ctx), plan, &window, err);
+	if (rc == 0)
+		rc = drop_deleted(flow_api(ctx), &window, err);
+	if (rc == 0)
+		*ret_window = window;
+	else
+		window_release(&window);
 	return rc;
 }

@@ -15,11 +15,11 @@ def page(api, db):
 
 def test_what_came_after_the_approval_stays(api, db, idle, old, worker, page, proxy):
     """Killed with a window stored; one of its runs leaves the plan, gets another artifact, and is deleted by a person."""
-    state, ids = old(20)
+    state, ids = old(10)
     page.give_artifacts(ids, 1)
     one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
     run_id = idle.ask(state, batch_size=10)
-    rule = proxy.add(act.hold(), "POST", "/input$", '"cleanup-artifacts"', side="after")
+    rule = proxy.add(act.hold(), "POST", "/input$", '"cleanup-artifacts', side="after")
     idle.answer(run_id, True)
     rule.wait()
     one.kill()
@@ -29,19 +29,45 @@ def test_what_came_after_the_approval_stays(api, db, idle, old, worker, page, pr
     api.post("/artifacts/", {"type": "markdown", "key": "new", "data": "x", "flow_run_id": ids[0]})
     urllib.request.urlopen(urllib.request.Request(f"{api.url}/flow_runs/{ids[0]}", method="DELETE"))
     worker(idle.pool, name=one.name)
-    assert idle.result(run_id)["remaining"] == 0
-    left = db.query("SELECT key FROM artifact WHERE flow_run_id IN (SELECT value FROM json_each(?))", json.dumps(ids))
-    assert "new" in [row["key"] for row in left] and len(left) <= 2
+    result = idle.result(run_id)
+    assert (result["remaining"], result["deleted"]) == (0, 9)
+    left = db.query("SELECT key FROM artifact WHERE flow_run_id IN (SELECT value FROM json_each(?)) ORDER BY key", json.dumps(ids))
+    assert [row["key"] for row in left] == ["kept-0", "new"]
+    report, text = page.report(run_id)
+    assert (report["deletion"]["deleted"], report["deletion"]["gone"], report["deletion"]["artifacts_left"]) == (9, 1, -1)
+    assert "whether some are left cannot be told" in text and "the run was interrupted" in text
+    assert page.steps(run_id)["verify"] == "FAILED"
 
 
-def test_refused_and_killed(api, db, idle, old, worker, page, proxy):
-    """A window that could not be cleared is not forgotten for the next one, nor by the next worker."""
+def test_killed_before_the_answer_is_written_down(api, db, idle, old, worker, page, proxy):
+    """All of a call is gone: it was ours, and so are the artifacts."""
+    state, ids = old(30)
+    page.give_artifacts(ids, 1)
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state, batch_size=10)
+    rule = proxy.add(act.hold(), "POST", "/bulk_delete$", side="after", nth=2)
+    idle.answer(run_id, True)
+    rule.wait()
+    one.kill()
+    rule.release()
+    worker(idle.pool, name=one.name)
+    assert idle.result(run_id)["deleted"] == 30
+    assert page.artifacts_of(ids) == 0
+    deletion = page.report(run_id)[0]["deletion"]
+    assert deletion["artifacts_deleted"] == 30 and deletion["artifacts_left"] == 0 and deletion["gone"] == 0
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_refused_and_killed(api, db, idle, old, worker, page, proxy, side):
+    """A window that could not be cleared is not forgotten for the next one, nor by the next worker; nor is it lost where the worker
+    is killed while the next one takes its place."""
     state, ids = old(90)
     page.give_artifacts(ids, 1)
     one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
     run_id = idle.ask(state, batch_size=20)
     proxy.add(act.status(400), "DELETE", "/artifacts/", count=1)
-    rule = proxy.add(act.hold(), "POST", "/input$", '"cleanup-artifacts"', side="after", nth=2)
+    # A window is stored before its runs are deleted, and after that: this is the second window.
+    rule = proxy.add(act.hold(), "POST", "/input$", '"cleanup-artifacts', side=side, nth=3)
     idle.answer(run_id, True)
     rule.wait()
     one.kill()
