@@ -26,6 +26,8 @@
 #define CHECK_EVERY_MS 1000
 #define PROGRESS_EVERY_MS 5000
 #define PACE_LOG_EVERY_MS 5000
+/* So many times as long as noting how far it came took, that is not done again. */
+#define NOTE_REST 10
 /* Runs read at once where they are deleted one by one. */
 #define SINGLE_PAGE 50
 /* A slice that does not become empty although every call succeeds is given this many passes. */
@@ -67,11 +69,12 @@ struct deletion {
 	int64_t started_ms;
 	int64_t progress_ms;    /* when progress was last logged */
 	int64_t progress_count;
+	int64_t note_ms;        /* when it may be noted next */
 	struct progress progress; /* on the run's page */
 	struct tally tally;       /* runs deleted, by the server's answers */
 	struct window window;     /* the runs with artifacts that are being deleted */
 	bool window_lost;         /* an answer was lost: those of its runs that are gone count as deleted */
-	bool again_started;       /* an earlier start of the body deleted some */
+	bool again_started;       /* an earlier start of the body came so far */
 	bool windows_off;         /* artifacts cannot be counted or found in time: the look at the end has to do */
 	int artifacts_in_row;     /* deleted since the last pause */
 };
@@ -436,8 +439,12 @@ static void log_progress(struct deletion *d)
 	         text_str(&slowed));
 	d->progress_ms = now;
 	d->progress_count = d->acknowledged;
-	/* A worker that dies now has not died at the same place as the one before. No harm where it cannot be noted. */
+	/* A worker that dies now has not died at the same place as the one before. No harm where it cannot be noted; nor must it slow
+	 * the deletion down. */
+	if (now < d->note_ms)
+		return;
 	(void)flow_note_progress(d->ctx, deleted_by_now(d));
+	d->note_ms = clock_mono_ms() + NOTE_REST * (clock_mono_ms() - now);
 }
 
 /* A pause, with a look at the run's own state at its end, and every second of a longer one. */
@@ -788,7 +795,8 @@ static bool begin(struct deletion *d, int *ret_rc, struct error *err)
 		if (!flow_retry(d->ctx, err))
 			return false;
 
-	if (d->begun < 0) {
+	d->again_started = d->begun >= 0;
+	if (!d->again_started) {
 		d->begun = d->matched;
 		d->begun_at = prefect_now(flow_api(d->ctx));
 		AUTO_JSON *value = json_pack("{s:s, s:I, s:o}", "plan", d->plan->digest, "matched", (json_int_t)d->matched, "at",
@@ -852,7 +860,7 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 		.left = left,
 		.gone = d->plan->total - left - deleted,
 		.given_up = given_up(d),
-		.counted = d->again_started || d->uncertain,
+		.counted = d->matched != d->begun || d->uncertain,
 		.failed_ids = json_incref(d->failed_ids),
 		.took_ms = took_ms(d),
 	};
@@ -967,7 +975,6 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
 		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
 
-	d.again_started = d.matched != d.begun;
 	progress_start(&d.progress, ctx, d.begun, deleted_by_now(&d));
 	rc = delete_all(&d, &left, err);
 	if (rc == 0)
