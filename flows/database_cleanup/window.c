@@ -268,7 +268,7 @@ void window_note_deleted(struct window *window, const char *run)
 
 static const char *key_of(int64_t number)
 {
-	return number % 2 == 0 ? WINDOW_KEY : WINDOW_KEY_OTHER;
+	return number % 2 != 0 ? WINDOW_KEY : WINDOW_KEY_OTHER;
 }
 
 int window_store(struct flow_ctx *ctx, const struct plan *plan, struct window *window, struct error *err)

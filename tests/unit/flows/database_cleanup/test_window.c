@@ -61,7 +61,7 @@ static void is_never_lost(void)
 		if (i == 0)
 			continue;
 		/* The next one was on its way: the key of the one before the last is gone. */
-		(void)json_object_del(f.server.checkpoint, i % 2 == 0 ? WINDOW_KEY : WINDOW_KEY_OTHER);
+		(void)json_object_del(f.server.checkpoint, i % 2 != 0 ? WINDOW_KEY : WINDOW_KEY_OTHER);
 		CHECK_RC("killed", window_read(f.flow.ctx, &f.plan, &read, &f.err), 0, &f.err);
 		CHECK_INT("killed", json_object_size(read.runs), i + 1);
 		CHECK("killed", !read.unsure);
