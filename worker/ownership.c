@@ -58,6 +58,7 @@ static void add_record(const json_t *inputs, const json_t *input, const char *pr
 	latest->worker[0] = '\0';
 	latest->instance[0] = '\0';
 	latest->noted[0] = '\0';
+	latest->let_go = is_noted(inputs, number, LET_GO);
 	if (json_read(text, strlen(text), &value, NULL) != 0)
 		return;
 
@@ -69,7 +70,7 @@ static void add_record(const json_t *inputs, const json_t *input, const char *pr
 	(void)snprintf(latest->noted, sizeof latest->noted, "%s", noted != NULL ? noted : "");
 	if (noted == NULL || strcmp(noted, progress) != 0)
 		latest->stalled = 0;
-	else if (is_noted(inputs, number, BEGUN) && !is_noted(inputs, number, LET_GO))
+	else if (is_noted(inputs, number, BEGUN) && !latest->let_go)
 		latest->stalled++; /* it began, and never said that it let go */
 }
 

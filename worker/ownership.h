@@ -38,6 +38,7 @@ struct taking {
 	char worker[OWNER_NAME_SIZE]; /* "" where the record cannot be read */
 	char instance[UUID_SIZE];
 	char noted[OWNER_PROGRESS_SIZE]; /* how far the run was then */
+	bool let_go;               /* that worker stopped in good order, or lost the run to another one */
 	int stalled;               /* how many of the latest takings found the run where it is now, began, and did not let it go */
 };
 

@@ -7,6 +7,8 @@
 #include "worker/turn.h"
 #include "worker/worker.h"
 
+/* Drawing what runs have left, of a round, which has heartbeats to send: what is left over is for the next one. */
+#define DRAWING_MS 10000
 /* Claimed (Pending, or cancelled right after) for so long, and nothing says by whom. */
 #define UNMARKED_US (60 * US_PER_SEC)
 
@@ -130,15 +132,16 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 	return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-/* In the run's own log too: it goes on where another process was killed. */
-static void tell_taken(struct take_over *t, const struct flow_run *run, const char *before)
+/* In the run's own log too: it goes on where another process stopped or was killed. */
+static void tell_taken(struct take_over *t, const struct flow_run *run, const char *before, bool let_go)
 {
 	AUTO_TEXT line = {.max = 3 * OWNER_NAME_SIZE};
 
-	text_addf(&line, "worker '%s' goes on with the run, after worker '%s' ended without a word", t->worker->name, before);
+	text_addf(&line, "taken up again by worker '%s', after worker '%s' %s", t->worker->name, before,
+	          let_go ? "stopped" : "ended without a word");
 	char clean[3 * OWNER_NAME_SIZE];
 	text_clean(clean, sizeof clean, text_str(&line), line.len);
-	run_logs_add(&t->worker->logs, run->id, LOG_LEVEL_WARNING, clean);
+	run_logs_add(&t->worker->logs, run->id, let_go ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, clean);
 }
 
 static int take_run(struct take_over *t, const struct flow_run *run, struct error *err)
@@ -177,7 +180,7 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		log_run(LOG_LEVEL_INFO, run->name, run->id, "taking it up again, it is %s; before: worker %s",
 		        state_type_name((enum state_type)run->state_type), last);
 		if (run->state_type == STATE_RUNNING && !waiting)
-			tell_taken(t, run, last);
+			tell_taken(t, run, last, latest.let_go);
 	}
 	return 0;
 }
@@ -222,7 +225,7 @@ static int tell_expired(struct take_over *t, const struct flow_run *run, struct 
 	int rc = strcmp(name, t->worker->name) == 0 ? 0 : is_gone(t, name, &gone, err);
 	if (rc != 0 || (strcmp(name, t->worker->name) != 0 && !gone))
 		return rc;
-	return watch_tell_ended(t->worker, t->prefect, run, err);
+	return watch_tell_ended(t->worker, t->prefect, run, clock_mono_ms() - t->begun_ms < DRAWING_MS, err);
 }
 
 /* --- going through the lists ----------------------------------------------------------------------------- */
@@ -286,7 +289,8 @@ int take_over_expired(struct worker *worker, struct prefect *prefect, bool resta
 {
 	AUTO_JSON *failed = json_pack("{s:{s:{s:[s]}}, s:{s:o}}", "state", "type", "any_", "FAILED", "end_time", "after_",
 	                              json_time(prefect_now(prefect) - past_ms * 1000));
-	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms()};
+	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms(),
+	                      .begun_ms = clock_mono_ms()};
 
 	int rc = for_each(&t, failed, tell_expired, "its end cannot be told yet", err);
 	json_decref(t.online);
@@ -297,8 +301,6 @@ int take_over_expired(struct worker *worker, struct prefect *prefect, bool resta
 
 /* Whoever ended the run may be about to end its steps. */
 #define DRAWING_GRACE_US (15 * US_PER_SEC)
-/* Of a round, which has heartbeats to send: what is left over is for the next one. */
-#define DRAWING_MS 10000
 
 /* Of those that could, the one whose name comes first: two reports of a run are one too many. They are all ours, by the pool's
  * type. */

@@ -14,6 +14,8 @@
 /* With many parked runs the looks are spread, so that the server sees two requests a second at most. */
 #define CHUNK_SPREAD_MS 500
 #define QUEUE_EVERY_MS 2000
+/* Drawing what runs have left, of a look at them: the others are drawn by take_over_drawings(). */
+#define DRAWING_MS 3000
 /* How long a lease is asked for, as Prefect's own client does. */
 #define LEASE_S 300
 
@@ -49,7 +51,7 @@ int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char 
 
 /* Ended by the server or by somebody else: the window of the approval has passed, or a state was forced. What was
  * deleted before a pause in the middle of a deletion stays deleted; without an answer nothing ever was. */
-int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
+int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, bool draw, struct error *err)
 {
 	const char *how = flow_run_pause_expired(run) ? "the time to answer is over" : "the run ended";
 	char what[160];
@@ -72,7 +74,7 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 	                        : flow_run_pause_expired(run) ? ", nobody approved: nothing was deleted"
 	                                                      : " while it waited for an approval: nothing was deleted");
 	/* What cannot be drawn now is drawn later: it keeps nobody waiting here. */
-	if (watch_draw_ended(worker, prefect, run->id, err) != 0)
+	if (draw && watch_draw_ended(worker, prefect, run->id, err) != 0)
 		log_debug("flow run %s: its timeline cannot be ended yet: %s", run->id, err->text);
 	rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
 	if (rc != 0 && rc != ERR_NOT_FOUND)
@@ -86,7 +88,7 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 }
 
 /* A parked run is not Paused any more: what now? */
-static int on_change(struct worker *worker, struct prefect *prefect, const struct flow_run *run, struct error *err)
+static int on_change(struct worker *worker, struct prefect *prefect, const struct flow_run *run, bool draw, struct error *err)
 {
 	switch ((enum state_type)run->state_type) {
 	case STATE_RUNNING:
@@ -105,7 +107,7 @@ static int on_change(struct worker *worker, struct prefect *prefect, const struc
 	case STATE_FAILED:
 	case STATE_CANCELLED:
 	case STATE_CRASHED:
-		return watch_tell_ended(worker, prefect, run, err);
+		return watch_tell_ended(worker, prefect, run, draw, err);
 	case STATE_PAUSED:
 	case STATE_UNKNOWN:
 		break;
@@ -128,6 +130,7 @@ static int look_for_changes(struct worker *worker, struct prefect *prefect, cons
                             struct error *err)
 {
 	AUTO_JSON *filter = ids_filter(parked, count, "not_any_");
+	int64_t begun_ms = clock_mono_ms();
 	struct flow_run *runs;
 	size_t changed;
 
@@ -137,7 +140,7 @@ static int look_for_changes(struct worker *worker, struct prefect *prefect, cons
 	/* One run that cannot be dealt with must not keep the others waiting. */
 	for (size_t i = 0; i < changed; i++) {
 		struct error one;
-		int failed = on_change(worker, prefect, &runs[i], &one);
+		int failed = on_change(worker, prefect, &runs[i], clock_mono_ms() - begun_ms < DRAWING_MS, &one);
 		if (failed != 0 && rc == 0) {
 			*err = one;
 			rc = error_prefix(err, failed, "flow run %s", runs[i].id);

@@ -118,8 +118,9 @@ void *sync_thread(void *worker);
 
 void *poll_thread(void *worker);
 void *watch_thread(void *worker);
-/* Says in the run's log how the wait for an answer ended: the run is in a final state that it did not set itself. */
-int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run,
+/* Says in the run's log how the wait for an answer ended: the run is in a final state that it did not set itself. @draw: leaves
+ * what is to be read of it at once (else, or where that fails, take_over_drawings() does it later). */
+int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, bool draw,
                      struct error *err) MUST_CHECK;
 
 /* Leaves what is to be read of a run that is in a final state: its flow's epilogue, and no step that goes on. */

@@ -103,7 +103,8 @@ void progress_note(struct progress *progress, int64_t done)
 	show(progress, done, false);
 	if (least_ms < PROGRESS_PART_MS)
 		least_ms = PROGRESS_PART_MS;
-	if (clock_mono_ms() - progress->part_ms >= least_ms && done - progress->part_from >= progress->total / PROGRESS_PARTS)
+	if (clock_mono_ms() - progress->part_ms >= least_ms && done > progress->part_from &&
+	    done - progress->part_from >= progress->total / PROGRESS_PARTS)
 		end_part(progress, done, 0);
 }
 

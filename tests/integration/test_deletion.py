@@ -5,6 +5,7 @@ import re
 import pytest
 from harness import parse_time, unique
 from proxy import html
+from test_page import page
 
 COUNT = 40
 # Long enough to act between two batches of 10, short enough to wait for.
@@ -62,7 +63,7 @@ def test_runs_at_fault_are_left_out(api, db, janitor, old, at_fault, refused, co
 
 
 @pytest.mark.parametrize("count", [1, 12])
-def test_all_at_fault(db, janitor, old, at_fault, count):
+def test_all_at_fault(db, janitor, old, at_fault, page, count):
     state, ids = old(count)
     at_fault(ids)
     run_id = janitor.ask(state)
@@ -70,6 +71,8 @@ def test_all_at_fault(db, janitor, old, at_fault, count):
     result = janitor.result(run_id, "Failed")
     assert (result["status"], result["deleted"], result["failed"]) == ("failed", 0, count)
     assert set(result["failed_ids"]) == set(ids) == db.existing(ids)
+    steps = page.steps(run_id)
+    assert {steps[name] for name in ("delete", "batches-01", "verify")} == {"FAILED"} and steps["report"] == "COMPLETED"
 
 
 def test_gives_up_when_everything_is_refused(api, db, janitor, old, at_fault):

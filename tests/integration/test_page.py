@@ -120,7 +120,8 @@ def test_killed_in_the_deletion(api, db, idle, old, worker, page):
     wait_until(lambda: any(line.startswith("Completed: ") for line in api.logs(run_id)), 10, "the last line")
     lines = api.logs(run_id)
     assert len([line for line in lines if line.startswith("approved")]) == 1
-    assert len([line for line in lines if "ended without a word" in line]) == 1
+    assert [line for line in lines if "taken up again" in line] == [
+        f"taken up again by worker '{one.name}', after worker '{one.name}' ended without a word"]
     rows = page.rows(run_id)
     assert len(rows) == len(set(rows)) and {"query", "preview", "approval", "delete", "verify", "report"} <= set(rows)
     assert set(page.steps(run_id).values()) == {"COMPLETED"}

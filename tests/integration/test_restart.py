@@ -58,6 +58,7 @@ def test_stopped_while_deleting(api, db, idle, old, worker):
 
     worker(idle.pool, name=one.name)
     result = idle.result(run_id)
+    idle.wait_log(run_id, f"taken up again by worker '{one.name}', after worker '{one.name}' stopped")
     assert (result["deleted"], result["matched"], result["remaining"], result["gone"]) == (35, 35, 0, 0)
     assert result["notes"] == "go"
     assert api.run(run_id)["state"]["message"] == "deleted 35 of 35 flow runs"

@@ -59,6 +59,7 @@ static void finds_the_latest_taking(void)
 			CHECK_STR(row->name, latest.worker, row->worker);
 			CHECK_STR(row->name, latest.instance, row->worker[0] != '\0' ? OTHER : "");
 			CHECK_INT(row->name, latest.stalled, row->stalled);
+			CHECK_INT(row->name, latest.let_go, strcmp(row->name, "the latest was let go") == 0);
 		}
 		(void)api_close(&api, row->name);
 	}

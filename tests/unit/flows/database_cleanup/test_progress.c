@@ -80,6 +80,7 @@ static void draws_seldom_where_drawing_is_slow(void)
 		{"long enough", 5, PROGRESS_PART_MS, 50, true},
 		{"too short", 5, PROGRESS_PART_MS / 2, 50, false},
 		{"too few", 5, 60000, 4, false},
+		{"none", 5, 60000, 0, false},
 		{"drawing takes a second", 1000, 5000, 50, false},
 		{"and the part was ten times as long", 1000, 11000, 50, true},
 	};
