@@ -336,7 +336,7 @@ int64_t http_retry_after_ms(const char *value, time_us date)
 		seconds = end - value > 9 ? max_s : strtol(value, NULL, 10);
 	} else {
 		time_us until = read_date(value);
-		seconds = until != 0 && date != 0 ? (until - date) / US_PER_SEC : 0;
+		seconds = until != 0 ? (until - (date != 0 ? date : clock_now_us())) / US_PER_SEC : 0;
 	}
 	if (seconds <= 0)
 		return 0;

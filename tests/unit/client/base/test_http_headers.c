@@ -224,7 +224,9 @@ static void reads_retry_after(void)
 		{"Fri, 31 Dec 9999 23:59:59 GMT", DATE, 60000},
 		{"Mon, 01 Jan 2001 12:00:00 GMT", DATE, 0},
 		{"Mon, 01 Jan 2001 11:59:00 GMT", DATE, 0},
+		/* and from ours where it tells none */
 		{"Mon, 01 Jan 2001 12:00:30 GMT", "", 0},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", "", 60000},
 		/* neither */
 		{"", DATE, 0},
 		{"-5", DATE, 0},
