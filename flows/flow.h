@@ -12,7 +12,7 @@
  *   body, second time:  flow_was_asked() is true -> plan and answer are read -> deletion -> flow_finish()
  *
  * Thread rule: a struct flow_ctx belongs to the thread that runs the body, until it returns. Every call that
- * talks to the server blocks as prefect_call() does. Implemented in worker/flow_ctx.c. */
+ * talks to the server blocks as prefect_call() does. Implemented in worker/flow_*.c. */
 #ifndef FLOWS_FLOW_H
 #define FLOWS_FLOW_H
 
