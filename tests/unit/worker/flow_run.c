@@ -23,6 +23,16 @@ void unit_flow_open(struct unit_flow *flow, struct http_server *server, const ch
 	flow->ctx = flow_ctx_new(&flow->worker, flow->prefect, &decoded, NULL, NULL, question != NULL ? question : &first);
 }
 
+void unit_flow_open_steps(struct unit_flow *flow, const struct http_step *steps, size_t max, const char *run,
+                          const struct question *question)
+{
+	size_t count = 0;
+
+	while (count < max && steps[count].method != NULL)
+		count++;
+	unit_flow_open(flow, http_server_script(steps, count), run, question);
+}
+
 size_t unit_flow_close(struct unit_flow *flow, const char *row)
 {
 	flow_ctx_free(flow->ctx);

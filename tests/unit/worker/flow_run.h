@@ -26,6 +26,9 @@ struct unit_flow {
 /* @run: the run as JSON, NULL for one that is just Running. @question: NULL for one that was not asked yet. Takes over
  * @server. */
 void unit_flow_open(struct unit_flow *flow, struct http_server *server, const char *run, const struct question *question);
+/* The same over the steps up to the first without a method. */
+void unit_flow_open_steps(struct unit_flow *flow, const struct http_step *steps, size_t max, const char *run,
+                          const struct question *question);
 /* Problems of the server fail the test under the name @row. Returns the number of requests. */
 size_t unit_flow_close(struct unit_flow *flow, const char *row);
 

@@ -1,34 +1,7 @@
-/* What a flow body is given: variables, checkpoints, the look at its own state, the question, the end. */
+/* What a flow body is given: variables, checkpoints, the look at its own state. */
 #include <string.h>
 
-#include "tests/unit/worker/flow_run.h"
-
-#define LOOK(type, more) {.method = "GET", .path = "/flow_runs/" OWN_ID, .reply = {.body = OWN_RUN(type, more)}}
-#define LOOK_LABELLED(type, labels) \
-	{.method = "GET", .path = "/flow_runs/" OWN_ID, .reply = {.body = RUN_LABELLED(type, labels, "")}}
-#define INPUT "/flow_runs/" OWN_ID "/input"
-#define TAKINGS(list) {.method = "POST", .path = INPUT "/filter", .reply = {.body = "[" list "]"}}
-#define TAKING(number, instance)                                                                                 \
-	"{\"key\": \"janitor-owner-" number "\", \"value\": \"{\\\"worker\\\": \\\"me\\\", \\\"instance\\\": \\\"" instance \
-	"\\\", \\\"progress\\\": \\\"x\\\"}\"}"
-#define OURS(number) TAKING(number, OWN_INSTANCE)
-#define THEIRS(number) TAKING(number, ID_A)
-#define OTHERS THEIRS("1")
-#define LET_GO(number) "{\"key\": \"janitor-owner-" number "-let-go\", \"value\": \"{}\"}"
-#define SET_STATE "/flow_runs/" OWN_ID "/set_state"
-#define ANSWER(verdict, new_state, why) \
-	{.status = 201, .body = "{\"status\": \"" verdict "\", \"state\": " new_state ", \"details\": " why "}"}
-#define STATE(type) "{\"type\": \"" type "\", \"name\": \"x\", \"timestamp\": \"2026-11-21T06:34:21Z\"}"
-
-/* Opens @flow over the steps up to the first without a method. */
-static void open_steps(struct unit_flow *flow, const struct http_step *steps, size_t max, const char *run)
-{
-	size_t count = 0;
-
-	while (count < max && steps[count].method != NULL)
-		count++;
-	unit_flow_open(flow, http_server_script(steps, count), run, NULL);
-}
+#include "tests/unit/worker/flow_steps.h"
 
 static void reads_job_variables(void)
 {
@@ -58,7 +31,7 @@ static void reads_job_variables(void)
 		char run[512];
 
 		(void)snprintf(run, sizeof run, OWN_RUN("RUNNING", ", \"job_variables\": {\"v\": %s}"), row->value);
-		open_steps(&flow, NULL, 0, run);
+		unit_flow_open_steps(&flow, NULL, 0, run, NULL);
 		CHECK_INT(row->name, flow_job_variable(flow.ctx, "v", 42, 10, 99), row->want);
 		CHECK_INT(row->name, unit_flow_logged(&flow, "job variable 'v' is not a number from 10 to 99"), row->warns);
 		CHECK_INT(row->name, flow_job_variable(flow.ctx, "other", 42, 10, 99), 42);
@@ -84,7 +57,7 @@ static void knows_its_run(void)
 	CHECK("logged as it is", unit_flow_logged(&flow, "two\nlines"));
 	(void)unit_flow_close(&flow, "run");
 
-	open_steps(&flow, NULL, 0, NULL);
+	unit_flow_open_steps(&flow, NULL, 0, NULL, NULL);
 	CHECK("was not asked", !flow_was_asked(flow.ctx));
 	(void)unit_flow_close(&flow, "run");
 }
@@ -127,7 +100,7 @@ static void goes_on_only_while_running(void)
 	{
 		struct unit_flow flow;
 
-		open_steps(&flow, row->steps, COUNT_OF(row->steps), NULL);
+		unit_flow_open_steps(&flow, row->steps, COUNT_OF(row->steps), NULL, NULL);
 		flow.settings.pool = (char[]){"p"};
 		CHECK_INT(row->name, flow_may_go_on(flow.ctx), row->goes_on);
 		CHECK_INT(row->name, flow_halted(flow.ctx), !row->goes_on);
@@ -158,7 +131,7 @@ static void glances_at_the_run(void)
 	{
 		struct unit_flow flow;
 
-		open_steps(&flow, &row->step, 1, NULL);
+		unit_flow_open_steps(&flow, &row->step, 1, NULL, NULL);
 		flow.settings.pool = (char[]){"p"};
 		CHECK_INT(row->name, flow_glance(flow.ctx), row->goes_on);
 		CHECK_INT(row->name, flow_halted(flow.ctx), !row->goes_on);
@@ -174,7 +147,7 @@ static void stops_with_the_worker(void)
 	struct unit_flow flow;
 	struct error err = {.code = ERR_TRANSPORT};
 
-	open_steps(&flow, let_go, COUNT_OF(let_go), NULL);
+	unit_flow_open_steps(&flow, let_go, COUNT_OF(let_go), NULL, NULL);
 	stop_ask(&flow.worker.stop);
 	CHECK("look", !flow_may_go_on(flow.ctx));
 	CHECK("wait", !flow_wait(flow.ctx, 3600000));
@@ -192,7 +165,7 @@ static void does_not_retry_what_cannot_be_cured(void)
 		struct unit_flow flow;
 		struct error err = {.code = *row};
 
-		open_steps(&flow, NULL, 0, NULL);
+		unit_flow_open_steps(&flow, NULL, 0, NULL, NULL);
 		CHECK("no retry", !flow_retry(flow.ctx, &err) && !flow_halted(flow.ctx));
 		(void)unit_flow_close(&flow, "no retry");
 	}
@@ -228,147 +201,8 @@ static void writes_checkpoints(void)
 		struct unit_flow flow;
 		struct error err;
 
-		open_steps(&flow, row->steps, COUNT_OF(row->steps), NULL);
+		unit_flow_open_steps(&flow, row->steps, COUNT_OF(row->steps), NULL, NULL);
 		CHECK_RC(row->name, flow_checkpoint_write(flow.ctx, "k", value, &err), row->rc, &err);
-		(void)unit_flow_close(&flow, row->name);
-	}
-}
-
-#define ASKING                                                                                              \
-	{.method = "DELETE", .path = INPUT "/paused-3-response", .reply = GONE},                            \
-	{.method = "GET", .path = INPUT "/paused-3-response", .reply = GONE},                               \
-	{.method = "DELETE", .path = INPUT "/paused-3-schema", .reply = GONE},                              \
-	{.method = "POST", .path = INPUT, .body = "\"key\":\"paused-3-schema\",\"value\":\"{}\"", .reply = {.status = 201}}, \
-	{.method = "DELETE", .path = INPUT "/paused-3-description", .reply = GONE},                         \
-	{.method = "POST", .path = INPUT, .body = "\"value\":\"\\\"# Text\\\"\"", .reply = {.status = 201}}, \
-	LOOK("RUNNING", "")
-#define PAUSING                                                                                             \
-	.method = "POST", .path = SET_STATE,                                                                \
-	.body = "\"message\":\"7 things; waiting for an approval until 1970-01-01 01:00:00 UTC\",\"data\":null,\"state_details\":{" \
-	        "\"pause_timeout\":\"1970-01-01T01:00:00Z\",\"pause_key\":\"3\",\"pause_reschedule\":false," \
-	        "\"run_input_keyset\":{\"schema\":\"paused-3-schema\",\"description\":\"paused-3-description\"," \
-	        "\"response\":\"paused-3-response\"}"
-#define REFUSED ANSWER("ABORT", "null", "{\"reason\": \"no\"}")
-#define HISTORY "/flow_run_states/?flow_run_id=" OWN_ID
-#define WAS_ASKED                                                                                                          \
-	"[{\"type\": \"PAUSED\", \"name\": \"Paused\", \"timestamp\": \"2026-11-21T06:34:21Z\", \"state_details\": {\"pause_key\": " \
-	"\"3\", \"run_input_keyset\": {\"schema\": \"paused-3-schema\"}}}]"
-
-static void asks_a_person(void)
-{
-	static const struct {
-		const char *name;
-		struct http_step steps[11];
-		int rc;
-		enum flow_outcome outcome;
-	} rows[] = {
-		{"paused", {ASKING, {PAUSING, .reply = ANSWER("ACCEPT", STATE("PAUSED"), "{}")}}, 0, FLOW_PARKED},
-		{"refused",
-		 {ASKING, {PAUSING, .reply = REFUSED}, {.method = "GET", .path = HISTORY, .reply = {.body = "[]"}}}, ERR_CONFLICT,
-		 FLOW_LEFT},
-		{"the form is refused",
-		 {{.method = "DELETE", .reply = GONE}, {.method = "GET", .reply = GONE}, {.method = "DELETE", .reply = GONE},
-		  {.method = "POST", .path = INPUT, .reply = {.status = 400}}}, ERR_INVALID, FLOW_LEFT},
-		{"paused and resumed already",
-		 {ASKING, {PAUSING, .reply = REFUSED}, {.method = "GET", .path = HISTORY, .reply = {.body = WAS_ASKED}}}, 0, FLOW_LEFT},
-	};
-	static const struct question third = {.number = 3};
-	AUTO_JSON *schema = unit_json("{}");
-	const struct flow_form form = {.schema = schema, .description = "# Text", .summary = "7 things", .timeout_s = 3600};
-
-	EACH(row, rows)
-	{
-		struct unit_flow flow;
-		enum flow_outcome outcome = FLOW_LEFT;
-		struct error err;
-		size_t count = 0;
-
-		while (count < COUNT_OF(row->steps) && row->steps[count].method != NULL)
-			count++;
-		unit_flow_open(&flow, http_server_script(row->steps, count), NULL, &third);
-		unit_clock_ms = 0;
-		unit_clock_step_ms = 0;
-		clock_fake(NULL, unit_now_us);
-		CHECK_RC(row->name, flow_ask(flow.ctx, &form, &outcome, &err), row->rc, &err);
-		CHECK_INT(row->name, outcome, row->outcome);
-		clock_fake(NULL, NULL);
-		(void)unit_flow_close(&flow, row->name);
-	}
-}
-
-static void reads_the_answer(void)
-{
-	static const struct {
-		const char *name;
-		struct http_step steps[2];
-		int rc;
-		const char *description;
-	} rows[] = {
-		{"both", {{.method = "GET", .path = INPUT "/paused-2-response", .reply = {.body = "{\"approve\": true}"}},
-		          {.method = "GET", .path = INPUT "/paused-2-description", .reply = {.body = "\"# Text\""}}}, 0, "# Text"},
-		{"no description", {{.method = "GET", .reply = {.body = "{\"approve\": true}"}}, {.method = "GET", .reply = GONE}}, 0, NULL},
-		{"a description that is no text",
-		 {{.method = "GET", .reply = {.body = "{\"approve\": true}"}}, {.method = "GET", .reply = {.body = "7"}}}, 0, NULL},
-		{"no answer", {{.method = "GET", .reply = GONE}}, ERR_NOT_FOUND, NULL},
-		{"not allowed to see the description",
-		 {{.method = "GET", .reply = {.body = "{}"}}, {.method = "GET", .reply = {.status = 401}}}, ERR_AUTH, NULL},
-	};
-	static const struct question second = {.asked = true, .number = 2};
-
-	EACH(row, rows)
-	{
-		struct unit_flow flow;
-		struct error err;
-		json_t *answer = NULL;
-		char *description = NULL;
-
-		unit_flow_open(&flow, http_server_script(row->steps, row->steps[1].method != NULL ? 2 : 1), NULL, &second);
-		CHECK_RC(row->name, flow_answer(flow.ctx, &answer, &description, &err), row->rc, &err);
-		CHECK_STR(row->name, description, row->description);
-		if (row->rc == 0)
-			CHECK_JSON(row->name, answer, "{\"approve\": true}");
-		json_decref(answer);
-		free(description);
-		(void)unit_flow_close(&flow, row->name);
-	}
-}
-
-static void proposes_the_end(void)
-{
-	static const struct {
-		const char *name;
-		struct http_step steps[4];
-		enum flow_outcome outcome;
-	} rows[] = {
-		{"completed with a result",
-		 {LOOK("RUNNING", ""),
-		  {.method = "POST", .path = SET_STATE,
-		   .body = "{\"type\":\"COMPLETED\",\"name\":\"Completed\",\"message\":\"done\",\"data\":{\"n\":1}",
-		   .reply = ANSWER("ACCEPT", STATE("COMPLETED"), "{}")}}, FLOW_DONE},
-		{"not over the head of a cancellation",
-		 {LOOK("CANCELLING", ""),
-		  {.method = "POST", .body = "\"type\":\"CANCELLED\",\"name\":\"Cancelled\",\"message\":\"cancelled: done\"",
-		   .reply = ANSWER("ACCEPT", STATE("CANCELLED"), "{}")}}, FLOW_DONE},
-		{"cancelled at the last moment",
-		 {LOOK("RUNNING", ""),
-		  {.method = "POST", .body = "\"type\":\"COMPLETED\"", .reply = ANSWER("REJECT", STATE("CANCELLING"), "{\"reason\": \"r\"}")},
-		  {.method = "POST", .body = "\"type\":\"CANCELLED\"", .reply = ANSWER("ACCEPT", STATE("CANCELLED"), "{}")}}, FLOW_DONE},
-		{"refused, and still Running", {LOOK("RUNNING", ""), {.method = "POST", .reply = REFUSED}, LOOK("RUNNING", "")}, FLOW_LEFT},
-		{"refused, and ended meanwhile", {LOOK("RUNNING", ""), {.method = "POST", .reply = REFUSED}, LOOK("FAILED", "")}, FLOW_DONE},
-		{"gone meanwhile", {LOOK("RUNNING", ""), {.method = "POST", .reply = GONE}}, FLOW_DONE},
-		{"deleted before", {{.method = "GET", .reply = GONE}}, FLOW_DONE},
-		{"better without the words than not at all",
-		 {LOOK("RUNNING", ""), {.method = "POST", .body = "\"message\":\"done\"", .reply = {.status = 422}},
-		  {.method = "POST", .body = "\"type\":\"COMPLETED\",\"name\":\"Completed\",\"message\":null,\"data\":null",
-		   .reply = ANSWER("ACCEPT", STATE("COMPLETED"), "{}")}}, FLOW_DONE},
-	};
-
-	EACH(row, rows)
-	{
-		struct unit_flow flow;
-
-		open_steps(&flow, row->steps, COUNT_OF(row->steps), NULL);
-		CHECK_INT(row->name, flow_finish(flow.ctx, STATE_COMPLETED, "done", unit_json("{\"n\": 1}")), row->outcome);
 		(void)unit_flow_close(&flow, row->name);
 	}
 }
@@ -384,7 +218,7 @@ static void asks_once_for_a_flow(void)
 	const struct flow_spec *spec;
 	struct error err;
 
-	open_steps(&flow, steps, COUNT_OF(steps), NULL);
+	unit_flow_open_steps(&flow, steps, COUNT_OF(steps), NULL, NULL);
 	for (int i = 0; i < 2; i++) {
 		CHECK_RC("ours", worker_find_flow(&flow.worker, flow.prefect, ID_A, &spec, &err), 0, &err);
 		CHECK_STR("ours", spec->name, "database-cleanup");
@@ -398,4 +232,4 @@ static void asks_once_for_a_flow(void)
 
 UNIT_SUITE("worker/flow_ctx", TEST(reads_job_variables), TEST(knows_its_run), TEST(goes_on_only_while_running),
            TEST(glances_at_the_run), TEST(stops_with_the_worker), TEST(does_not_retry_what_cannot_be_cured), TEST(writes_checkpoints),
-           TEST(asks_a_person), TEST(reads_the_answer), TEST(proposes_the_end), TEST(asks_once_for_a_flow))
+           TEST(asks_once_for_a_flow))
