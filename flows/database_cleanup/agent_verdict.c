@@ -11,6 +11,10 @@
 /* Of texts that people read, in bytes. */
 #define NOTES_MAX 4000
 #define CONCERN_MAX 500
+#define UNSURE_MAX 1000
+#define MODEL_MAX 100
+/* Of what follows the concerns, in bytes: each character may be written as five (text_add_markdown()). */
+#define TAIL_MAX (5 * (UNSURE_MAX + MODEL_MAX) + 400)
 
 int agent_verdict_unsure(const char *rule, const char *model, time_us at, struct agent_verdict *ret_verdict,
                          struct error *err)
@@ -213,13 +217,31 @@ int agent_verdict_judge(const struct agent_verdict *verdict, const struct plan *
 	return 0;
 }
 
+/* As many as there is room for: what follows them has to fit too. */
+static void add_concerns(const json_t *concerns, struct text *markdown)
+{
+	size_t count = json_array_size(concerns);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *concern = json_string_value(json_array_get(concerns, i));
+		AUTO_TEXT line = {.max = 5 * CONCERN_MAX + 100};
+
+		text_addf(&line, i == 0 ? "\nIts concerns:\n\n- " : "- ");
+		text_add_markdown(&line, concern, strlen(concern), CONCERN_MAX);
+		text_addf(&line, "\n");
+		if (markdown->len + line.len + TAIL_MAX > markdown->max) {
+			text_addf(markdown, "- ... and %zu more\n", count - i);
+			return;
+		}
+		text_add(markdown, text_str(&line), line.len);
+	}
+}
+
 void agent_advice_markdown(const json_t *advice, struct text *markdown)
 {
 	const char *reasoning = json_string_value(json_object_get(advice, "reasoning"));
 	const char *unsure = json_string_value(json_object_get(advice, "unsure"));
 	const char *model = json_string_value(json_object_get(advice, "model"));
-	size_t i;
-	json_t *concern;
 
 	text_addf(markdown, "\n**An AI agent looked at this plan; you decide.**");
 	if (reasoning != NULL) {
@@ -229,20 +251,15 @@ void agent_advice_markdown(const json_t *advice, struct text *markdown)
 		text_add_markdown(markdown, reasoning, strlen(reasoning), NOTES_MAX);
 	}
 	text_addf(markdown, "\n");
-	json_array_foreach(json_object_get(advice, "concerns"), i, concern)
-	{
-		text_addf(markdown, i == 0 ? "\nIts concerns:\n\n- " : "- ");
-		text_add_markdown(markdown, json_string_value(concern), strlen(json_string_value(concern)), CONCERN_MAX);
-		text_addf(markdown, "\n");
-	}
+	add_concerns(json_object_get(advice, "concerns"), markdown);
 	if (unsure != NULL) {
 		text_addf(markdown, "\nIts answer carries no approval: ");
-		text_add_markdown(markdown, unsure, strlen(unsure), 1000);
+		text_add_markdown(markdown, unsure, strlen(unsure), UNSURE_MAX);
 		text_addf(markdown, "\n");
 	}
 	if (model != NULL && *model != '\0') {
 		text_addf(markdown, "\nModel: ");
-		text_add_markdown(markdown, model, strlen(model), 100);
+		text_add_markdown(markdown, model, strlen(model), MODEL_MAX);
 		text_addf(markdown, "; what it did is in the artifact cleanup-ai-transcript of this run\n");
 	}
 }

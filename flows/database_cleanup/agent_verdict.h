@@ -63,7 +63,9 @@ int agent_verdict_judge(const struct agent_verdict *verdict, const struct plan *
 json_t *agent_verdict_advice(const struct agent_verdict *verdict, const struct plan *plan,
                              const struct ai_settings *settings);
 
-/* Appends such an advice as Markdown, for the person who decides. */
+/* Appends such an advice as Markdown, for the person who decides. Where there is no room for all concerns, it says how many
+ * are left out: AGENT_ADVICE_ROOM bytes are enough for everything else, whatever the model wrote. */
+#define AGENT_ADVICE_ROOM (32 * 1024)
 void agent_advice_markdown(const json_t *advice, struct text *markdown);
 
 #endif

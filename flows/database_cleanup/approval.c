@@ -15,8 +15,9 @@
 #define TIMEOUT_MIN_S 10
 #define TIMEOUT_MAX_S (30 * 86400)
 
-/* Of a form, in bytes: a preview, and an agent's reasoning with fifty concerns, all of them escaped. */
+/* Of a form, in bytes: a preview, and an agent's advice. */
 #define DESCRIPTION_MAX (160 * 1024)
+_Static_assert(PREVIEW_MARKDOWN_MAX + AGENT_ADVICE_ROOM <= DESCRIPTION_MAX, "what an agent writes cannot prevent the form");
 
 /* What is kept of the notes, in bytes. */
 #define NOTES_MAX 4000

@@ -336,7 +336,7 @@ static void add_runs(struct text *t, const struct preview *preview, const struct
 
 char *preview_markdown(const struct preview *preview, const struct plan *plan)
 {
-	struct text t = {.max = 64 * 1024};
+	struct text t = {.max = PREVIEW_MARKDOWN_MAX};
 
 	add_head(&t, preview, plan);
 	add_table(&t, preview, plan);

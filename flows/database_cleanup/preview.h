@@ -7,6 +7,7 @@
 #include "flows/database_cleanup/plan.h"
 
 #define PREVIEW_KEY "cleanup-preview" /* checkpoint: preview_table.h */
+#define PREVIEW_MARKDOWN_MAX (64 * 1024)
 #define PREVIEW_RUNS 5           /* runs named one by one */
 #define PREVIEW_FLOWS_SHOWN 20   /* rows of the table */
 #define PREVIEW_FLOWS_COUNTED 100 /* flows counted to find the largest; the others are summed up */
@@ -51,7 +52,8 @@ void preview_release(struct preview *preview);
 /* The age that counts for a run: as the plan's predicate sees it. */
 time_us preview_run_age(const struct flow_run *run);
 
-/* The Markdown; names of runs and flows are escaped and cut. The caller frees it; NULL without memory. */
+/* The Markdown; names of runs and flows are escaped and cut. At most PREVIEW_MARKDOWN_MAX bytes. The caller
+ * frees it; NULL without memory. */
 char *preview_markdown(const struct preview *preview, const struct plan *plan);
 
 #endif

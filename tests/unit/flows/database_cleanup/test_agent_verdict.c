@@ -247,5 +247,44 @@ static void is_harmless_in_the_form(void)
 	CHECK_HAS("nothing but the rule", text_str(&text), "you decide.**\n\nIts answer carries no approval: switched off\n");
 }
 
+/* Whatever an agent writes, the person gets the form. */
+static void fits_into_the_form(void)
+{
+	static const struct {
+		const char *name;
+		size_t room;
+		bool all;
+		const char *tail;
+	} rooms[] = {
+		{"room for all", 160 * 1024, true, NULL},
+		{"room for some", 96 * 1024, false, "- ... and "},
+		{"room for none", AGENT_ADVICE_ROOM - 5000, false, "- ... and 50 more\n"},
+		{"beside the largest preview", AGENT_ADVICE_ROOM, false, "- ... and "},
+	};
+	static char hostile[8001];
+	AUTO_JSON *advice = json_pack("{s:b, s:f}", "approved", 1, "confidence", 1.0);
+	json_t *concerns = json_array();
+
+	memset(hostile, '&', sizeof hostile - 1);
+	for (int i = 0; i < 50; i++)
+		(void)json_array_append_new(concerns, json_stringn(hostile, 2000));
+	(void)json_object_set_new(advice, "reasoning", json_string(hostile));
+	(void)json_object_set_new(advice, "unsure", json_string(hostile));
+	(void)json_object_set_new(advice, "model", json_string(hostile));
+	(void)json_object_set_new(advice, "concerns", concerns);
+	EACH(row, rooms)
+	{
+		AUTO_TEXT text = {.max = row->room};
+
+		agent_advice_markdown(advice, &text);
+		CHECK(row->name, !text.failed);
+		CHECK_HAS(row->name, text_str(&text), "; what it did is in the artifact cleanup-ai-transcript of this run\n");
+		CHECK_HAS(row->name, text_str(&text), "Its answer carries no approval: &amp;");
+		if (row->tail != NULL)
+			CHECK_HAS(row->name, text_str(&text), row->tail);
+		CHECK(row->name, (strstr(text_str(&text), "... and ") == NULL) == row->all);
+	}
+}
+
 UNIT_SUITE("flows/database_cleanup/agent_verdict", TEST(counts_only_within_the_guard_rails), TEST(is_stored_and_read),
-           TEST(counts_then_and_now), TEST(takes_only_what_was_stored), TEST(is_harmless_in_the_form))
+           TEST(counts_then_and_now), TEST(takes_only_what_was_stored), TEST(is_harmless_in_the_form), TEST(fits_into_the_form))
