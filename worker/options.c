@@ -604,7 +604,8 @@ int options_take_over(const struct options *options, const void *now, option_tol
 		if (same || !(row->commands & options->command))
 			continue;
 		++*ret_changes;
-		told(row, row->secret ? NULL : was, row->secret ? NULL : is, row->fixed);
+		bool shown = !row->secret && !row->hidden;
+		told(row, shown ? was : NULL, shown ? is : NULL, row->fixed);
 		int rc = row->fixed ? keep(options, row, now, err) : 0;
 		if (rc != 0)
 			return rc;

@@ -34,6 +34,7 @@ struct option {
 	double min, max;         /* of INTEGER, SECONDS and NUMBER */
 	const char *const *choices; /* of CHOICE: words, NULL ends them */
 	bool secret;             /* its value is never shown; the environment may also name a file that holds it: ENV_FILE */
+	bool hidden;             /* its value may hold a secret, and is not shown either: no more than that */
 	bool required;
 	bool fixed;              /* a running worker keeps its value: see options_take_over() */
 	unsigned commands;       /* bits of the commands that have it */

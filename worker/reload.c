@@ -19,7 +19,7 @@ static void tell(const struct option *row, const char *was, const char *is, bool
 	if (kept)
 		log_warning("configuration read again: %s is '%s' in it, and stays '%s': only a restart can change it",
 		            option_name(row), is != NULL ? is : "", was != NULL ? was : "");
-	else if (row->secret)
+	else if (row->secret || row->hidden)
 		log_info("configuration read again: %s has changed", option_name(row));
 	else
 		log_info("configuration read again: %s is '%s' now, it was '%s'", option_name(row), is != NULL ? is : "",

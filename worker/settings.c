@@ -187,7 +187,7 @@ const struct option settings_options[] = {
 	 .offset = AT(ai.ssl_cert_file), .commands = AI, .placeholder = "FILE",
 	 .help = "certificates of the authorities to trust for the model server (PEM)"},
 	{.env = "PREFECT_JANITOR_AI_MCP_COMMAND", .file_key = "ai.mcp_command", .kind = OPTION_TEXT, .offset = AT(ai.mcp_command),
-	 .fallback = "uvx --from prefect-mcp prefect-mcp-server", .commands = AI, .placeholder = "COMMAND",
+	 .hidden = true, .fallback = "uvx --from prefect-mcp prefect-mcp-server", .commands = AI, .placeholder = "COMMAND",
 	 .help = "starts Prefect's MCP server"},
 	{.env = "PREFECT_JANITOR_AI_MCP_URL", .file_key = "ai.mcp_url", .kind = OPTION_TEXT, .offset = AT(ai.mcp_url),
 	 .commands = AI, .placeholder = "URL", .help = "an MCP server that runs already (streamable HTTP)"},

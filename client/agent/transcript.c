@@ -20,8 +20,10 @@ static json_t *cut_string(const char *text, size_t max)
 json_t *transcript_new(const struct llm_settings *llm, const struct mcp_settings *mcp, const char *system,
                        const char *proposal)
 {
+	AUTO_FREE char *server = mcp_shown(mcp);
+
 	return json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:[], s:i, s:i}", "provider", llm_provider_name(llm->provider),
-	                 "model", llm->model, "address", llm->base_url, "mcp_server", mcp->url != NULL ? mcp->url : mcp->command,
+	                 "model", llm->model, "address", llm->base_url, "mcp_server", server,
 	                 "system", system, "proposal", proposal, "turns", "input_tokens", 0, "output_tokens", 0);
 }
 

@@ -53,6 +53,20 @@ static int split(const char *line, char **argv, struct error *err)
 	return count > 0 ? 0 : error_set(err, ERR_USAGE, "it is empty");
 }
 
+char *command_shown(const char *line)
+{
+	struct text shown = {.max = WORD_BYTES_MAX};
+
+	line += strspn(line, spaces);
+	if (!read_word(&line, &shown) || strchr(text_str(&shown), '=') != NULL) { /* no program's name */
+		text_release(&shown);
+		return text_dup("...");
+	}
+	if (line[strspn(line, spaces)] != '\0')
+		text_addf(&shown, " ...");
+	return text_take(&shown);
+}
+
 static int list_environment(const json_t *environment, char **envp, struct error *err)
 {
 	const char *name;

@@ -18,4 +18,8 @@ struct command {
 int command_make(const char *line, const json_t *environment, struct command *ret_command, struct error *err) MUST_CHECK;
 void command_release(struct command *command);
 
+/* What may be told of such a line, whose other words may hold a secret: its program, and "..." where more words follow. The
+ * caller frees it; NULL without memory. */
+char *command_shown(const char *line);
+
 #endif

@@ -6,6 +6,7 @@
 #include "client/base/clock.h"
 #include "client/base/json.h"
 #include "client/base/text.h"
+#include "client/mcp/command.h"
 #include "client/mcp/message.h"
 #include "client/mcp/transport.h"
 
@@ -118,11 +119,15 @@ static int request(struct mcp *mcp, const char *method, json_t *params, json_t *
 	return rc == 0 ? take_result(&answer, ret_result, err) : rc;
 }
 
+char *mcp_shown(const struct mcp_settings *settings)
+{
+	return settings->url != NULL ? text_dup(settings->url) : command_shown(settings->command);
+}
+
 int mcp_open(const struct mcp_settings *settings, struct mcp **ret_mcp, struct error *err)
 {
 	struct mcp *mcp = calloc(1, sizeof *mcp);
 	const char *setting = settings->url != NULL ? "PREFECT_JANITOR_AI_MCP_URL" : "PREFECT_JANITOR_AI_MCP_COMMAND";
-	const char *value = settings->url != NULL ? settings->url : settings->command;
 
 	if (mcp == NULL)
 		return error_nomem(err);
@@ -135,8 +140,9 @@ int mcp_open(const struct mcp_settings *settings, struct mcp **ret_mcp, struct e
 	if (rc == ERR_NOT_FOUND)
 		rc = ERR_TRANSPORT;
 	if (rc != 0) {
+		AUTO_FREE char *shown = mcp_shown(settings);
 		mcp_close(mcp);
-		return error_prefix(err, rc, "the MCP server of %s (%.200s) does not start a session", setting, value);
+		return error_prefix(err, rc, "the MCP server of %s (%.200s) does not start a session", setting, shown != NULL ? shown : "");
 	}
 	*ret_mcp = mcp;
 	return 0;

@@ -57,6 +57,10 @@ struct mcp_result {
 	json_t *structured;  /* structuredContent, as it came; NULL where there is none */
 };
 
+/* The server as it may be told: its address, which holds no secret, or its program alone, since the other words of a command may.
+ * The caller frees it; NULL without memory. */
+char *mcp_shown(const struct mcp_settings *settings);
+
 /* Starts the command or connects, and shakes hands: blocks for start_timeout_ms at most. @settings is borrowed until
  * mcp_close(). After an error nothing is left running. */
 int mcp_open(const struct mcp_settings *settings, struct mcp **ret_mcp, struct error *err) MUST_CHECK;

@@ -149,6 +149,26 @@ static void says_what_is_broken(void)
 	}
 }
 
+/* The words of a command may hold a key of the MCP server. */
+static void tells_only_the_program_of_a_command(void)
+{
+	static const char *const none[ANSWERS_MAX] = {NULL};
+	struct investigation i;
+	struct agent_result result;
+	struct error err;
+
+	investigation_open(&i, none, "x9\n");
+	i.settings.tools.mcp.command = "/nowhere/mcp --key s3cr3t";
+	CHECK_RC("command", agent_run(&i.settings, &result, &err), ERR_USAGE, &err);
+	AUTO_FREE char *transcript = json_write(result.transcript, 0);
+	CHECK_HAS("the program", transcript, "/nowhere/mcp ...");
+	CHECK_LACKS("transcript", transcript, "s3cr3t");
+	CHECK_HAS("error", err.text, "/nowhere/mcp ...");
+	CHECK_LACKS("error", err.text, "s3cr3t");
+	agent_result_release(&result);
+	CHECK_INT("command", investigation_close(&i, "command"), 0);
+}
+
 static void keeps_to_its_limits(void)
 {
 	static const char *const look[ANSWERS_MAX] = {LOOK("get_flows"), DECIDE(YES)};
@@ -440,5 +460,5 @@ static void shows_no_address_with_a_key(void)
 	}
 }
 
-UNIT_SUITE("client/agent/agent", TEST(cuts_what_the_model_says), TEST(hides_secrets_everywhere), TEST(shows_no_address_with_a_key), TEST(asks_a_new_session_who_it_is), TEST(ends), TEST(says_what_is_broken), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
+UNIT_SUITE("client/agent/agent", TEST(cuts_what_the_model_says), TEST(hides_secrets_everywhere), TEST(shows_no_address_with_a_key), TEST(asks_a_new_session_who_it_is), TEST(ends), TEST(says_what_is_broken), TEST(tells_only_the_program_of_a_command), TEST(keeps_to_its_limits), TEST(writes_a_transcript),
            TEST(cuts_long_answers), TEST(shows_what_would_be_sent))

@@ -69,4 +69,28 @@ static void finds_the_program(void)
 	}
 }
 
-UNIT_SUITE("client/mcp/command", TEST(splits_words), TEST(finds_the_program))
+static void shows_only_the_program(void)
+{
+	static const struct {
+		const char *line;
+		const char *want;
+	} rows[] = {
+		{"uvx", "uvx"},
+		{" uvx --from prefect-mcp prefect-mcp-server", "uvx ..."},
+		{"/opt/mcp/server --api-key s3cr3t", "/opt/mcp/server ..."},
+		{"'/opt/my tools/mcp' x", "/opt/my tools/mcp ..."},
+		{"uvx ", "uvx"},
+		{"\"uvx s3cr3t", "..."},
+		{"KEY=s3cr3t uvx", "..."},
+		{"", ""},
+	};
+
+	EACH(row, rows)
+	{
+		AUTO_FREE char *shown = command_shown(row->line);
+
+		CHECK_STR(row->line, shown, row->want);
+	}
+}
+
+UNIT_SUITE("client/mcp/command", TEST(splits_words), TEST(finds_the_program), TEST(shows_only_the_program))
