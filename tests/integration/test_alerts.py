@@ -218,24 +218,25 @@ def test_a_block_of_prefects_own(api, db, cli, receiver, make_block, kind):
 
 
 @pytest.mark.versions
-def test_automations_that_wait_for_completed(api, janitor, receiver, make_block, old):
+def test_automations_that_wait_for_completed(api, idle, worker, receiver, make_block, old):
     """An event is named after the name of the state, whatever its type: a refused cleanup is Completed, not "Rejected"."""
+    worker(idle.pool)  # a deployment without alerts of its own, which would come here too
     kind, name = make_block("webhook", {"url": receiver.url}).split("/")
     block = api.get(f"/block_types/slug/{kind}/block_documents/name/{name}")["id"]
     made = [api.post("/automations/", {
         "name": unique("waits"), "trigger": {
             "type": "event", "posture": "Reactive", "threshold": 1, "within": 0, "for_each": ["prefect.resource.id"],
             "match": {"prefect.resource.id": "prefect.flow-run.*", "prefect.state-type": "COMPLETED"}, "expect": [event],
-            "match_related": {"prefect.resource.id": f"prefect.deployment.{janitor.deployment_id}"}},
+            "match_related": {"prefect.resource.id": f"prefect.deployment.{idle.deployment_id}"}},
         "actions": [{"type": "call-webhook", "block_document_id": block, "payload": event + " {{ flow_run.id }}"}],
     })["id"] for event in ("prefect.flow-run.Completed", "prefect.flow-run.*")]
 
-    by_hand = janitor.trigger(more={"state": {"type": "SCHEDULED", "state_details": {
+    by_hand = idle.trigger(more={"state": {"type": "SCHEDULED", "state_details": {
         "scheduled_time": "2035-01-01T00:00:00Z"}}})
     api.set_state(by_hand, "COMPLETED", name="Rejected")
-    refused = janitor.ask(old(1)[0])
-    janitor.answer(refused, False)
-    assert janitor.result(refused)["status"] == "rejected"
+    refused = idle.ask(old(1)[0])
+    idle.answer(refused, False)
+    assert idle.result(refused)["status"] == "rejected"
     assert sorted(receiver.next()[1].strip('"') for _ in range(3)) == sorted(
         [f"prefect.flow-run.Completed {refused}", f"prefect.flow-run.* {by_hand}", f"prefect.flow-run.* {refused}"])
     for automation in made:
