@@ -1,106 +1,149 @@
-/* The parts of a deletion on the run's page: numbered without holes, and drawn in a fraction of the time. */
 #include "flows/database_cleanup/progress.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "tests/unit/flows/database_cleanup/server_of_runs.h"
 #include "tests/unit/worker/flow_run.h"
 
-#define NODE(name, state) \
-	"{\"id\": \"cccccccc-0000-4000-8000-0000000090" name "\", \"flow_run_id\": \"" OWN_ID "\", \"task_key\": \"janitor.batches-" name \
-	"\", \"dynamic_key\": \"1795242861000000\", \"state_type\": \"" state "\"}"
+/* The clock of these tests: requests that draw move it on by what they take. */
+static _Atomic int64_t clock_ms;
 
-/* The state of the task run of this step, and what its latest state says. */
-static const char *state_of(const struct server_of_runs *server, const char *step)
+static int64_t now_ms(void)
 {
-	char key[64];
+	return clock_ms;
+}
+
+struct page {
+	struct server_of_runs server;
+	int took_ms; /* of a request about a step */
+};
+
+static struct http_reply answer(void *arg, const struct http_seen *seen)
+{
+	struct page *page = arg;
+
+	if (strncmp(seen->path, "/task_runs/", strlen("/task_runs/")) == 0)
+		clock_ms += page->took_ms;
+	return server_of_runs_handle(&page->server, seen);
+}
+
+/* Nodes of batches that were drawn, and how many of them are in this state. */
+static int parts(const struct page *page, const char *state)
+{
 	const char *id;
 	json_t *drawn;
+	int count = 0;
 
-	(void)snprintf(key, sizeof key, "janitor.%s", step);
-	json_object_foreach(server->drawn, id, drawn)
-		if (json_is_string(json_object_get(drawn, "task_key")) &&
-		    strcmp(json_string_value(json_object_get(drawn, "task_key")), key) == 0)
-			return json_string_value(json_object_get(drawn, "state_type"));
-	return "none";
+	json_object_foreach(page->server.drawn, id, drawn)
+	{
+		const char *name = json_string_value(json_object_get(drawn, "name"));
+		const char *type = json_string_value(json_object_get(drawn, "state_type"));
+
+		count += name != NULL && strncmp(name, "batches-", strlen("batches-")) == 0 && (state == NULL || strcmp(type, state) == 0);
+	}
+	return count;
 }
 
-static void numbers_parts_without_holes(void)
+/* Deletes from @from to @to of @total; ends it where @to is @total. */
+static void delete_runs(struct page *page, const char *row, int64_t total, int64_t batch, int64_t batch_ms, int64_t from, int64_t to)
+{
+	struct progress progress;
+	struct unit_flow flow;
+
+	unit_flow_open(&flow, http_server_handle(answer, page), NULL, NULL);
+	clock_ms = 100000;
+	clock_fake(now_ms, NULL);
+	progress_start(&progress, flow.ctx, total, from);
+	for (int64_t done = from; done < to; done += batch) {
+		progress_batch(&progress, done);
+		clock_ms += batch_ms;
+		progress_note(&progress, done + batch < to ? done + batch : to);
+	}
+	if (to == total)
+		progress_end(&progress, total, 0);
+	clock_fake(NULL, NULL);
+	(void)unit_flow_close(&flow, row);
+}
+
+static void draws_few_nodes(void)
 {
 	static const struct {
 		const char *name;
-		const char *first, *second; /* parts of an earlier start; NULL for none */
-		const char *next;
-		const char *then;
+		int64_t total, batch, batch_ms;
+		int took_ms;
+		int want;
 	} rows[] = {
-		{"the first start", NULL, NULL, "batches-01", "batches-02"},
-		{"killed in the first part", NODE("01", "RUNNING"), NULL, "batches-02", "batches-03"},
-		{"killed in the second part", NODE("01", "COMPLETED"), NODE("02", "RUNNING"), "batches-03", "batches-04"},
-		{"killed between two", NODE("01", "COMPLETED"), NODE("02", "COMPLETED"), "batches-03", "batches-04"},
+		{"a million", 1000000, 1000, 100, 0, 20},
+		{"a million by small batches", 1000000, 500, 50, 0, 20},
+		{"all in a moment", 400, 50, 100, 0, 1},
+		{"few, and slow", 400, 50, 3000, 0, 8},
+		{"nothing is too few", 3, 1, 1, 0, 1},
+		{"a million, drawn slowly", 1000000, 1000, 100, 400, 13}, /* two requests of 400 ms each: 8 s a part */
 	};
 
 	EACH(row, rows)
 	{
-		struct server_of_runs server = {.drawn = json_object()};
-		struct progress progress;
-		struct unit_flow flow;
+		struct page page = {.took_ms = row->took_ms};
 
-		if (row->first != NULL)
-			(void)json_object_set_new(server.drawn, "cccccccc-0000-4000-8000-000000009001", unit_json(row->first));
-		if (row->second != NULL)
-			(void)json_object_set_new(server.drawn, "cccccccc-0000-4000-8000-000000009002", unit_json(row->second));
-		unit_flow_open(&flow, http_server_handle(server_of_runs_handle, &server), OWN_RUN("RUNNING", ""), NULL);
-		progress_start(&progress, flow.ctx, 100, row->first != NULL ? 40 : 0);
-		CHECK_STR(row->name, state_of(&server, "batches-01"), row->first != NULL ? "COMPLETED" : "none");
-		CHECK_STR(row->name, state_of(&server, "batches-02"), row->second != NULL ? "COMPLETED" : "none");
-		progress_batch(&progress, 40);
-		CHECK_STR(row->name, progress.part, row->next);
-		CHECK_STR(row->name, state_of(&server, row->next), "RUNNING");
-		progress.part_ms -= 60000;
-		progress_note(&progress, 60);
-		CHECK_STR(row->name, state_of(&server, row->next), "COMPLETED");
-		progress_batch(&progress, 60);
-		CHECK_STR(row->name, progress.part, row->then);
-		progress_end(&progress, 90, 10);
-		CHECK_STR(row->name, state_of(&server, row->then), "FAILED");
-		CHECK_STR(row->name, state_of(&server, "delete"), "FAILED");
-		CHECK_STR(row->name, progress_last_step(&progress), row->then);
-		(void)unit_flow_close(&flow, row->name);
-		server_of_runs_release(&server);
+		delete_runs(&page, row->name, row->total, row->batch, row->batch_ms, 0, row->total);
+		CHECK_INT(row->name, parts(&page, NULL), row->want);
+		CHECK_INT(row->name, parts(&page, "COMPLETED"), row->want);
+		server_of_runs_release(&page.server);
 	}
 }
 
-static void draws_seldom_where_drawing_is_slow(void)
+/* Killed, and started again: what it was at is ended, and the numbers go on. */
+static void goes_on_with_the_next_number(void)
+{
+	struct page page = {.took_ms = 0};
+
+	delete_runs(&page, "killed", 1000000, 1000, 100, 0, 510000);
+	CHECK_INT("killed", parts(&page, "RUNNING"), 1);
+	CHECK_INT("killed", parts(&page, NULL), 11);
+	delete_runs(&page, "started again", 1000000, 1000, 100, 510000, 1000000);
+	CHECK_INT("started again", parts(&page, "RUNNING"), 0);
+	CHECK_INT("started again", parts(&page, NULL), 21);
+	server_of_runs_release(&page.server);
+}
+
+/* However often it is killed: no more nodes than there is room for. */
+static void has_an_end(void)
+{
+	struct page page = {.took_ms = 0};
+
+	for (int64_t from = 0; from < 60; from++)
+		delete_runs(&page, "killed", 1000000, 1000, 100, from * 1000, from * 1000 + 1000);
+	CHECK_INT("killed sixty times", parts(&page, NULL), PROGRESS_NUMBER_MAX);
+	server_of_runs_release(&page.server);
+}
+
+static void describes_how_far_it_is(void)
 {
 	static const struct {
 		const char *name;
-		int64_t write_ms, lasted_ms, done;
-		bool ends;
+		int64_t total, begun, done, after_ms;
+		const char *want;
 	} rows[] = {
-		{"long enough", 5, PROGRESS_PART_MS, 50, true},
-		{"too short", 5, PROGRESS_PART_MS / 2, 50, false},
-		{"too few", 5, 60000, 4, false},
-		{"none", 5, 60000, 0, false},
-		{"drawing takes a second", 1000, 5000, 50, false},
-		{"and the part was ten times as long", 1000, 11000, 50, true},
+		{"at the start", 400, 0, 0, 0, "Deleted **0 / 400** flow runs"},
+		{"nothing for a while", 400, 0, 0, 9000, "Deleted **0 / 400** flow runs"},
+		{"on the way", 400, 0, 120, 2000, "Deleted **120 / 400** flow runs, 60 a second, about 4.7 s left"},
+		{"started again: its own speed", 400, 100, 120, 2000, "Deleted **120 / 400** flow runs, 10 a second, about 28.0 s left"},
+		{"all", 400, 0, 400, 4000, "Deleted **400 / 400** flow runs, 100 a second"},
 	};
 
+	clock_fake(now_ms, NULL);
 	EACH(row, rows)
 	{
-		struct server_of_runs server = {0};
-		struct progress progress;
-		struct unit_flow flow;
+		struct progress progress = {.total = row->total, .begun = row->begun, .started_ms = 1000};
+		AUTO_TEXT text = {.max = 200};
 
-		unit_flow_open(&flow, http_server_handle(server_of_runs_handle, &server), OWN_RUN("RUNNING", ""), NULL);
-		progress_start(&progress, flow.ctx, 100, 0);
-		progress_batch(&progress, 0);
-		progress.write_ms = row->write_ms;
-		progress.part_ms = clock_mono_ms() - row->lasted_ms;
-		progress_note(&progress, row->done);
-		CHECK_INT(row->name, progress.part[0] == '\0', row->ends);
-		(void)unit_flow_close(&flow, row->name);
-		server_of_runs_release(&server);
+		clock_ms = 1000 + row->after_ms;
+		progress_describe(&progress, row->done, &text);
+		CHECK_STR(row->name, text_str(&text), row->want);
 	}
+	clock_fake(NULL, NULL);
 }
 
-UNIT_SUITE("flows/database_cleanup/progress", TEST(numbers_parts_without_holes), TEST(draws_seldom_where_drawing_is_slow))
+UNIT_SUITE("flows/database_cleanup/progress", TEST(draws_few_nodes), TEST(goes_on_with_the_next_number), TEST(has_an_end),
+           TEST(describes_how_far_it_is))
