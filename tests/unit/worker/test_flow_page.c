@@ -15,7 +15,7 @@ static int64_t now_ms(void)
 struct page {
 	int took_ms; /* each write */
 	int status;  /* of writes; 0: they succeed */
-	int writes;
+	_Atomic int writes; /* looked at while the server goes on */
 };
 
 static struct http_reply answer(void *arg, const struct http_seen *seen)

@@ -141,10 +141,10 @@ static void looks_what_is_left(void)
 		CHECK_INT(row->name, found.artifacts_left, row->want.artifacts_left);
 		CHECK_INT(row->name, found.logs_checked, row->want.logs_checked);
 		CHECK_INT(row->name, found.logs_left, row->want.logs_left);
-		CHECK_INT(row->name, rest.server.reports_deleted, 0);
-		CHECK_INT(row->name, rest.server.artifacts_too_soon, 0);
 		tally_release(&tally);
 		(void)unit_flow_close(&flow, row->name);
+		CHECK_INT(row->name, rest.server.reports_deleted, 0);
+		CHECK_INT(row->name, rest.server.artifacts_too_soon, 0);
 		server_of_runs_release(&rest.server);
 	}
 }
