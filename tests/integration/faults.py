@@ -41,16 +41,17 @@ class Moment:
 
 
 ASKING, PAUSED, ANSWERED = "asking", "paused", "answered"
+STATE = "/flow_runs/[^/]*/set_state$"  # the steps of the timeline have states too
 MOMENTS = {
     "fetch": Moment("scheduled runs are fetched", ASKING, "POST", "/get_scheduled_flow_runs$"),
-    "claim": Moment("Pending", ASKING, "POST", "/set_state$", '"PENDING"'),
+    "claim": Moment("Pending", ASKING, "POST", STATE, '"PENDING"'),
     "owner": Moment("the owner is noted", ASKING, "POST", "/input$", '"janitor-owner-1"'),
     "labels": Moment("the labels are set", ASKING, "PATCH", "/labels$", "prefect.worker.name"),
-    "running": Moment("Running", ASKING, "POST", "/set_state$", '"RUNNING"'),
+    "running": Moment("Running", ASKING, "POST", STATE, '"RUNNING"'),
     "plan": Moment("the plan is made (count)", ASKING, "POST", "/flow_runs/count$", '"end_time"'),
     "stored": Moment("the plan is stored", ASKING, "POST", "/input$", '"cleanup-plan"'),
     "form": Moment("the form is stored", ASKING, "POST", "/input$", '"paused-1-description"'),
-    "pause": Moment("Paused", ASKING, "POST", "/set_state$", '"PAUSED"'),
+    "pause": Moment("Paused", ASKING, "POST", STATE, '"PAUSED"'),
     "watch": Moment("the paused run is watched", PAUSED, "POST", "/flow_runs/filter$", "not_any_.*PAUSED"),
     "decision": Moment("the decision is read", ANSWERED, "GET", "/input/paused-1-response$"),
     "begun": Moment("the deletion's begin is stored", ANSWERED, "POST", "/input$", '"cleanup-deletion"'),
@@ -58,7 +59,7 @@ MOMENTS = {
     "look": Moment("look between two batches", ANSWERED, "GET", "/flow_runs/[^/]*$", after_batch=1),
     "middle": Moment("second batch", ANSWERED, "POST", "/bulk_delete$", nth=2),
     "left": Moment("last count", ANSWERED, "POST", "/flow_runs/count$", '"end_time"', after_batch=3),
-    "final": Moment("final state", ANSWERED, "POST", "/set_state$", '"COMPLETED"'),
+    "final": Moment("final state", ANSWERED, "POST", STATE, '"COMPLETED"'),
 }
 
 
