@@ -129,10 +129,12 @@ def test_stopped_while_it_investigates(ai, old):
     ai.deleted(run_id, ids)
 
 
-def test_cancelled_while_it_investigates(api, ai, old):
-    """The approval comes too late."""
+@pytest.mark.parametrize("answer", [decide(), Hang()], ids=["decides", "hangs"])
+def test_cancelled_while_it_investigates(api, ai, old, answer):
+    """The approval comes too late, or never: that is not waited for."""
     state, ids = old(2)
-    run_id = ai.use().investigate(state, look(), Meanwhile(lambda: cancel.append(api.cancel(run_id)), decide()))
+    run_id = ai.use(PREFECT_JANITOR_AI_MODEL_SECONDS=600).investigate(
+        state, look(), Meanwhile(lambda: cancel.append(api.cancel(run_id)), answer))
     cancel = []
     run = api.wait_state(run_id, "Cancelled")
     assert cancel and "nothing was deleted" in run["state"]["message"]
