@@ -13,7 +13,7 @@ static const char *const report_keys[] = {"version",  "outcome", "message", "flo
                                           "unreadable"};
 static const char *const deletion_keys[] = {"deleted", "failed", "remaining", "gone", "given_up", "failed_ids", "took_ms",
                                             "runs_per_second", "artifacts_deleted", "artifacts_left", "logs_checked", "logs_left",
-                                            "logs_more"};
+                                            "logs_more", "counted"};
 
 /* -1 as "not known" is for those who read the report itself. */
 static bool is_unknown(const json_t *value)

@@ -98,12 +98,12 @@ static void reads_as_many_as_wanted(void)
 	"\"finished_at\": null, \"policy\": null, \"plan\": null, \"decision\": null, \"flows\": null, \"flows_left_out\": null"
 #define THE_REST_UNKNOWN                                                                                              \
 	"\"remaining\": null, \"gone\": null, \"given_up\": null, \"took_ms\": null, \"runs_per_second\": null, "             \
-	"\"artifacts_deleted\": null, \"artifacts_left\": null, \"logs_checked\": null, \"logs_left\": null, \"logs_more\": null"
+	"\"artifacts_deleted\": null, \"artifacts_left\": null, \"logs_checked\": null, \"logs_left\": null, \"logs_more\": null, \"counted\": null"
 #define NOTHING_COUNTED "\"deleted\": null, \"failed\": null, \"failed_ids\": null, " THE_REST_UNKNOWN
 #define WHOLE(artifacts_left)                                                                                          \
 	"\"deleted\": 4, \"failed\": 1, \"failed_ids\": [\"" ID_C "\"], \"remaining\": 1, \"gone\": 0, \"given_up\": false, "     \
 	"\"took_ms\": 5, \"runs_per_second\": 2.5, \"artifacts_deleted\": 3, \"artifacts_left\": " #artifacts_left ", "             \
-	"\"logs_checked\": 4, \"logs_left\": 0, \"logs_more\": false"
+	"\"logs_checked\": 4, \"logs_left\": 0, \"logs_more\": false, \"counted\": true"
 
 /* What cannot be read is there all the same. */
 static void tells_what_it_cannot_read(void)
