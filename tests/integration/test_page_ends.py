@@ -93,6 +93,7 @@ def test_one_worker_draws(api, db, idle, old, worker, page):
     state, _ = old(2)
     one = worker(idle.pool)
     run_id = idle.ask(state)
+    wait_until(lambda: "approval" in page.steps(run_id), 20, "the step is drawn")
     one.kill()
     api.set_state(run_id, "CANCELLED", message="by hand")
     end_earlier(db, run_id)
