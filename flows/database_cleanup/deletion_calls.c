@@ -76,21 +76,25 @@ static void note_refused(struct deletion *d, const char *id, const struct error 
 	flow_log(d->ctx, LOG_LEVEL_WARNING, "flow run %s cannot be deleted, leaving it out: %s", id, err->text);
 	(void)json_array_append_new(d->failed_ids, json_string(id));
 	d->refusals_in_a_row++;
-	d->server_failed = d->server_failed || err->http_status >= 500;
+	/* Somebody's page in place of an answer may pass as well. */
+	d->server_failed = d->server_failed || err->http_status >= 500 || !is_refusal(err->code);
 	flow_count_deletions(d->ctx, 0, 1);
 }
 
-/* Adapts the pace to a call that was just made, and tells the operator. */
-static void keep_pace(struct deletion *d, int runs, int rc)
+/* Adapts the pace to the @tries-th try of a call that was just made, and tells the operator. A call that fails is one step
+ * down, however often it is tried: the waits between its tries get longer anyway. */
+static void keep_pace(struct deletion *d, int runs, int rc, int tries)
 {
 	const struct http_effort *effort = prefect_last_effort(flow_api(d->ctx));
 	bool failed = rc == ERR_BUSY || rc == ERR_TRANSPORT;
 	AUTO_TEXT line = {.max = 300};
 
+	if (failed && tries > 1)
+		return;
 	enum pace_step step = pace_note(&d->pace, effort, failed);
 	if (step == PACE_SAME || clock_mono_ms() - d->pace_log_ms < PACE_LOG_EVERY_MS)
 		return;
-	pace_describe_step(&d->pace, step, runs, effort, &line);
+	pace_describe_step(&d->pace, step, runs, effort, failed, &line);
 	flow_log(d->ctx, LOG_LEVEL_INFO, "%s", text_str(&line));
 	d->pace_log_ms = clock_mono_ms();
 }
@@ -115,7 +119,7 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 			pace_limit_calls(&d->pace, most);
 			continue;
 		}
-		keep_pace(d, runs, rc);
+		keep_pace(d, runs, rc, tries);
 		if (rc == ERR_NO_ROUTE && !d->bulk_seen && !ambiguous) {
 			d->single = true;
 			return CALL_REFUSED;
@@ -203,7 +207,7 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 	for (int tries = 1; result == CALL_OK; tries++) {
 		int rc = flow_run_delete(flow_api(d->ctx), json_string_value(id), &err);
 
-		keep_pace(d, 1, rc);
+		keep_pace(d, 1, rc, tries);
 		if (rc == ERR_NOT_FOUND)
 			rc = 0; /* gone is what was wanted */
 		result = deletion_call_result(d, rc, tries, &err, &again);

@@ -102,13 +102,14 @@ void pace_describe(const struct pace *pace, struct text *text)
 	text_addf(text, "%d at a time, %" PRId64 " ms between batches", at_a_time(pace), pace->pause_ms);
 }
 
-void pace_describe_step(const struct pace *pace, enum pace_step step, int runs, const struct http_effort *effort, struct text *text)
+void pace_describe_step(const struct pace *pace, enum pace_step step, int runs, const struct http_effort *effort, bool failed,
+                        struct text *text)
 {
 	char span[TIME_TEXT_SIZE];
 
 	if (step == PACE_SLOWER) {
-		text_addf(text, "slowing down: deleting up to %d flow run%s took %s", runs, runs == 1 ? "" : "s",
-		          span_format(effort->took_ms, span));
+		text_addf(text, "slowing down: deleting up to %d flow run%s %s %s", runs, runs == 1 ? "" : "s",
+		          failed ? "failed after" : "took", span_format(effort->took_ms, span));
 		if (effort->tries > 1)
 			text_addf(text, " and %d tries", effort->tries);
 		text_addf(text, "; now ");

@@ -54,7 +54,8 @@ bool pace_is_slowed(const struct pace *pace);
 
 /* Appends "25 at a time, 200 ms between batches". */
 void pace_describe(const struct pace *pace, struct text *text);
-/* Appends what a @step that was just made means, after a call for up to @runs flow runs. */
-void pace_describe_step(const struct pace *pace, enum pace_step step, int runs, const struct http_effort *effort, struct text *text);
+/* Appends what a @step that was just made means, after a call for up to @runs flow runs. @failed: as for pace_note(). */
+void pace_describe_step(const struct pace *pace, enum pace_step step, int runs, const struct http_effort *effort, bool failed,
+                        struct text *text);
 
 #endif

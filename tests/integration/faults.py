@@ -126,7 +126,7 @@ SHORT = [
     ("claim", "kill-after"), ("running", "kill-before"), ("plan", "kill-before"), ("form", "kill-after"),
     ("watch", "kill-before"), ("middle", "kill-after"), ("final", "kill-before"),
     ("look", "refused"), ("middle", "cut-after"), ("first", "hang"), ("final", "502"), ("running", "429"),
-    ("decision", "401"), ("middle", "shape"), ("labels", "html"), REFUSED,
+    ("decision", "401"), ("middle", "shape"), ("first", "html"), REFUSED,
 ]
 
 

@@ -133,13 +133,16 @@ static void describes_its_steps(void)
 		enum pace_step step;
 		int runs;
 		struct http_effort effort;
+		bool failed;
 		const char *want;
 	} rows[] = {
-		{"slower", PACE_SLOWER, 50, {.took_ms = 3000, .tries = 1},
+		{"slower", PACE_SLOWER, 50, {.took_ms = 3000, .tries = 1}, false,
 		 "slowing down: deleting up to 50 flow runs took 3.0 s; now 25 at a time, 100 ms between batches"},
-		{"with tries", PACE_SLOWER, 1, {.took_ms = 3000, .tries = 2},
+		{"with tries", PACE_SLOWER, 1, {.took_ms = 3000, .tries = 2}, false,
 		 "slowing down: deleting up to 1 flow run took 3.0 s and 2 tries; now 25 at a time, 100 ms between batches"},
-		{"faster", PACE_FASTER, 50, GOOD, "speeding up again: 25 at a time, 100 ms between batches"},
+		{"failed", PACE_SLOWER, 50, {.took_ms = 20, .tries = 1}, true,
+		 "slowing down: deleting up to 50 flow runs failed after 20 ms; now 25 at a time, 100 ms between batches"},
+		{"faster", PACE_FASTER, 50, GOOD, false, "speeding up again: 25 at a time, 100 ms between batches"},
 	};
 
 	EACH(row, rows)
@@ -149,7 +152,7 @@ static void describes_its_steps(void)
 
 		pace_init(&pace, &defaults);
 		pace.batch = 25;
-		pace_describe_step(&pace, row->step, row->runs, &row->effort, &text);
+		pace_describe_step(&pace, row->step, row->runs, &row->effort, row->failed, &text);
 		CHECK_STR(row->name, text_str(&text), row->want);
 	}
 }
