@@ -101,8 +101,9 @@ int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
 	if (begun <= left)
 		return 0;
 	/* What others deleted while nobody was at it. */
-	if (window_read(ctx, plan, &window, NULL) == 0)
-		left += window.others;
+	if (window_read(ctx, plan, &window, NULL) != 0)
+		return -1;
+	left += window.others;
 	window_release(&window);
 	return begun > left ? begun - left : 0;
 }
@@ -173,6 +174,8 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 	int64_t vanished = d->begun - left - d->window.others;
 	int64_t deleted = deletion_count(d);
 
+	bool counted = d->matched != d->begun || d->uncertain || deleted > vanished;
+
 	if (d->uncertain || deleted > vanished)
 		deleted = vanished;
 	*ret_result = (struct deletion_result){
@@ -181,7 +184,7 @@ static void fill_result(const struct deletion *d, int64_t left, struct deletion_
 		.left = left,
 		.gone = d->plan->total - left - deleted,
 		.given_up = deletion_given_up(d),
-		.counted = d->matched != d->begun || d->uncertain,
+		.counted = counted,
 		.failed_ids = json_incref(d->failed_ids),
 		.took_ms = took_ms(d),
 	};
@@ -207,7 +210,7 @@ static bool another_chance(struct deletion *d)
 /* Everything once: runs with artifacts, then the others. True unless the body has to stop, or *ret_rc is an error. */
 static bool delete_pass(struct deletion *d, bool first, int64_t *ret_left, int *ret_rc, struct error *err)
 {
-	if (!deletion_delete_with_artifacts(d, first, ret_rc, err))
+	if (!deletion_delete_with_artifacts(d, first))
 		return false;
 	for (size_t i = 0; i < d->plan->slice_count; i++)
 		if (!delete_slice(d, &d->plan->slices[i]))

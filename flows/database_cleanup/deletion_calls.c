@@ -99,6 +99,17 @@ static void keep_pace(struct deletion *d, int runs, int rc, int tries)
 	d->pace_log_ms = clock_mono_ms();
 }
 
+/* The runs of the window that is stored, if any, go by more than one call from now on: a start after a kill has to know. Where
+ * that cannot be written down, it takes for somebody else's doing what may be ours. */
+static void note_parts(struct deletion *d)
+{
+	if (d->window.parts || json_object_size(d->window.runs) == 0 || flow_taken(d->ctx))
+		return;
+	d->window.parts = true;
+	if (window_store(d->ctx, d->plan, &d->window, NULL) != 0)
+		flow_log(d->ctx, LOG_LEVEL_DEBUG, "that the flow runs are deleted in parts cannot be written down");
+}
+
 /* One bulk_delete, with the waits and the lessons (limit, 404) that its answers call for.
  * *ret_deleted is set on CALL_OK. Where it turns out that there is no bulk_delete: CALL_REFUSED, d->single. */
 static enum call delete_many(struct deletion *d, const json_t *filter, int limit, int64_t *ret_deleted,
@@ -117,6 +128,7 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		if (rc == ERR_INVALID && most > 0 && most < runs) {
 			flow_log(d->ctx, LOG_LEVEL_DEBUG, "the server deletes at most %d flow runs a call", most);
 			pace_limit_calls(&d->pace, most);
+			note_parts(d);
 			continue;
 		}
 		keep_pace(d, runs, rc, tries);
@@ -128,11 +140,13 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 			d->bulk_seen = true;
 			note_ids(d, ids);
 		}
-		if (limit > d->pace.batch) /* maybe it was too much for one answer */
-			limit = d->pace.batch;
 		enum call result = deletion_call_result(d, rc, tries, err, &again);
 		if (!again)
 			return result;
+		if (limit > d->pace.batch) { /* maybe it was too much for one answer */
+			limit = d->pace.batch;
+			note_parts(d);
+		}
 	}
 }
 
@@ -269,6 +283,7 @@ bool deletion_delete_ids(struct deletion *d, const struct slice *slice, json_t *
 		break;
 	}
 
+	note_parts(d);
 	if (d->single)
 		return delete_one_by_one(d, slice, ids, from, to);
 	if (to - from == 1) {

@@ -50,6 +50,8 @@ static bool store_window(struct deletion *d, const json_t *found)
 	bool ok = false;
 	bool again = true;
 
+	if (found != NULL)
+		d->window.parts = d->single;
 	for (int tries = 1; again; tries++) {
 		int rc = found != NULL ? window_add(&d->window, found, &err) : 0;
 		if (rc == 0)
@@ -173,13 +175,24 @@ static bool delete_windows(struct deletion *d, const struct slice *slice)
 	return true;
 }
 
-/* What an earlier start of the body was at when it was stopped or killed. */
-static bool finish_window(struct deletion *d, int *ret_rc, struct error *err)
+/* What an earlier start of the body was at when it was stopped or killed. A server that does not let it be found does not stop an
+ * approved deletion. True unless the body has to stop. */
+static bool finish_window(struct deletion *d)
 {
-	while ((*ret_rc = window_read(d->ctx, d->plan, &d->window, err)) != 0)
-		if (!flow_retry(d->ctx, err))
-			return false;
-	flow_recovered(d->ctx);
+	struct error err;
+	bool ok = false;
+	bool again = true;
+
+	for (int tries = 1; again; tries++)
+		again = window_step(d, window_read(d->ctx, d->plan, &d->window, &err), tries, &err, &ok);
+	if (flow_halted(d->ctx))
+		return false;
+	if (!ok) {
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "what was at work when the run was interrupted cannot be found: %s", err.text);
+		d->window.unsure = true;
+		d->windows_off = true;
+		return true;
+	}
 	if (d->window.others > 0)
 		flow_log(d->ctx, LOG_LEVEL_WARNING, "%" PRId64 " flow runs that were to be deleted when the run was interrupted are gone without "
 		         "our doing, as it seems: they do not count as deleted, and their artifacts stay", d->window.others);
@@ -210,28 +223,29 @@ void deletion_settle(struct flow_ctx *ctx, const struct plan *plan)
 
 /* Every window of the plan, where it has artifacts at all. One that refuses to count them is not asked again: the look at the
  * end finds what is left. */
-bool deletion_delete_with_artifacts(struct deletion *d, bool first_pass, int *ret_rc, struct error *err)
+bool deletion_delete_with_artifacts(struct deletion *d, bool first_pass)
 {
 	int64_t artifacts = 0;
+	struct error err;
 	bool ok = false;
 	bool again = true;
 	int slow = 0;
 
-	if (first_pass && d->again_started && !finish_window(d, ret_rc, err))
+	if (first_pass && d->again_started && !finish_window(d))
 		return false;
 	if (d->windows_off)
 		return true;
 	for (int tries = 1; again; tries++) {
 		prefect_set_deadline(flow_api(d->ctx), COUNT_MS);
-		int rc = window_count(flow_api(d->ctx), d->plan, &artifacts, err);
+		int rc = window_count(flow_api(d->ctx), d->plan, &artifacts, &err);
 		prefect_set_deadline(flow_api(d->ctx), 0);
 		slow += prefect_last_effort(flow_api(d->ctx))->took_ms >= SLOW_MS;
-		again = window_step(d, rc, tries, err, &ok) && slow < SLOW_MAX;
+		again = window_step(d, rc, tries, &err, &ok) && slow < SLOW_MAX;
 	}
 	if (flow_halted(d->ctx))
 		return false;
 	if (!ok)
-		flow_log(d->ctx, LOG_LEVEL_WARNING, "the artifacts of the flow runs cannot be counted: %s", err->text);
+		flow_log(d->ctx, LOG_LEVEL_WARNING, "the artifacts of the flow runs cannot be counted: %s", err.text);
 	d->window.unsure = d->window.unsure || !ok;
 	d->windows_off = !ok;
 	for (size_t i = 0; artifacts > 0 && i < d->plan->slice_count; i++)

@@ -275,9 +275,9 @@ int window_store(struct flow_ctx *ctx, const struct plan *plan, struct window *w
 {
 	AUTO_JSON *none = json_object();
 	AUTO_JSON *ours = run_ids(window->ours != NULL ? window->ours : none);
-	AUTO_JSON *value = json_pack("{s:s, s:I, s:O, s:O, s:I, s:I, s:b}", "plan", plan->digest, "number",
+	AUTO_JSON *value = json_pack("{s:s, s:I, s:O, s:O, s:I, s:I, s:b, s:b}", "plan", plan->digest, "number",
 	                             (json_int_t)window->number + 1, "runs", window->runs, "ours", ours, "deleted",
-	                             (json_int_t)window->deleted, "others", (json_int_t)window->others, "unsure", window->unsure);
+	                             (json_int_t)window->deleted, "others", (json_int_t)window->others, "unsure", window->unsure, "parts", window->parts);
 
 	/* Which replaces the one before the last. */
 	int rc = value == NULL ? error_nomem(err) : flow_checkpoint_write(ctx, key_of(window->number + 1), value, err);
@@ -467,8 +467,7 @@ static int count_matching(struct prefect *prefect, const struct plan *plan, json
 	return 0;
 }
 
-/* Runs of the window of whose deletion no answer was written down: which of those that are gone did we delete? All or none: see
- * window.h. */
+/* Runs of the window of whose deletion no answer was written down: which of those that are gone did we delete? See window.h. */
 static int decide_on_doubtful(struct prefect *prefect, const struct plan *plan, struct window *window, struct error *err)
 {
 	AUTO_JSON *doubtful = json_copy(window->runs);
@@ -488,7 +487,7 @@ static int decide_on_doubtful(struct prefect *prefect, const struct plan *plan, 
 		return rc;
 	AUTO_JSON *list = run_ids(doubtful);
 	rc = confirm_gone(prefect, gone, err);
-	if (rc == 0)
+	if (rc == 0 && !window->parts)
 		rc = count_matching(prefect, plan, list, &matching, err);
 	if (rc != 0)
 		return rc;
@@ -546,6 +545,7 @@ int window_read(struct flow_ctx *ctx, const struct plan *plan, struct window *re
 	window.runs = stored != NULL ? json_deep_copy(json_object_get(stored, "runs")) : json_object();
 	json_array_foreach(json_object_get(stored, "ours"), i, id)
 		window_note_deleted(&window, json_string_value(id));
+	window.parts = json_is_true(json_object_get(stored, "parts"));
 	window.unsure = window.unsure || unsure || json_is_true(json_object_get(stored, "unsure"));
 	window.deleted = json_integer_value(json_object_get(stored, "deleted"));
 	window.others = json_integer_value(json_object_get(stored, "others"));

@@ -8,8 +8,9 @@
  *
  * Killed in between, the next start of the body finds the window and goes on with it. Where the answer to the call was not written
  * down: a call deletes all or nothing, so with a run of it still in the plan, the call never came to pass, and whatever is gone,
- * somebody else deleted: its artifacts stay, it counts as gone, and the report says that it cannot tell (`unsure`; on a server
- * that deletes one by one, or refused some, it may have been us).
+ * somebody else deleted: its artifacts stay, it counts as gone, and the report says that it cannot tell (`unsure`). Where the
+ * runs go by more than one call (one by one, or fewer at once than was thought), that is written down before the second one
+ * (`parts`), and what is gone counts as ours: the report says then that it goes by what is left.
  *
  * It is stored under two keys in turn, the latest has the highest number: at no moment is there none.
  *
@@ -31,6 +32,7 @@ struct window {
 	int64_t others;  /* flow runs that were found gone without our doing, by all starts of the body */
 	int64_t number;  /* of the latest that is stored */
 	bool unsure;     /* some were lost sight of: whether artifacts are left is not known */
+	bool parts;      /* its runs are deleted by more than one call */
 };
 
 void window_release(struct window *window);

@@ -98,6 +98,23 @@ def test_killed_before_its_final_state(api, db, idle, old, worker, page, proxy):
     assert abs(after["took_ms"] - before["took_ms"]) < 2000
 
 
+def test_killed_one_by_one(idle, old, worker, page, proxy):
+    """Without bulk_delete, killed between two runs of a window: what the first process deleted counts, and its artifacts go."""
+    state, ids = old(20)
+    page.give_artifacts(ids, 1)
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state, batch_size=10)
+    proxy.add(act.status(404, '{"detail":"Not Found"}'), path="/bulk_delete$", count=None)
+    rule = proxy.add(act.hold(), "DELETE", "/flow_runs/[^/]*$", side="after", nth=4)
+    idle.answer(run_id, True)
+    rule.wait()
+    one.kill()
+    rule.release()
+    worker(idle.pool, name=one.name)
+    result = idle.result(run_id)
+    assert (result["deleted"], result["gone"], page.artifacts_of(ids)) == (20, 0, 0)
+
+
 def test_cancelled_between_artifacts(api, db, idle, old, worker, page, proxy):
     state, ids = old(3)
     for _ in range(150):

@@ -393,6 +393,64 @@ static void takes_artifacts_along(void)
 	}
 }
 
+/* A start after a kill has to know whether the call for a window was one of several: it is written down before the second. */
+static void tells_a_window_in_parts(void)
+{
+	static const struct {
+		const char *name;
+		bool no_bulk;
+		int max_limit;
+		bool bad;
+		size_t cancel_after;
+		bool parts;
+	} windows[] = {
+		{"one call", false, 0, false, 1, false},
+		{"one by one", true, 0, false, 2, true},
+		{"the server's limit is learned", false, 2, false, 1, true},
+		{"a run cannot be deleted", false, 0, true, 1, true},
+	};
+
+	EACH(row, windows)
+	{
+		struct fixture f = {.server = {.no_bulk = row->no_bulk, .max_limit = row->max_limit, .bad_status = 409,
+		                               .cancel_after = row->cancel_after}};
+		bool parts = false;
+		const char *key;
+		json_t *stored;
+
+		server_of_runs_add(&f.server, 0, 6);
+		for (size_t i = 0; i < 6; i++)
+			f.server.runs[i].artifacts = 1;
+		f.server.runs[2].bad = row->bad;
+		open_fixture(&f);
+		CHECK_RC(row->name, deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_STOPPED, &f.err);
+		json_object_foreach(f.server.checkpoint, key, stored)
+			parts = parts || json_is_true(json_object_get(stored, "parts"));
+		CHECK_INT(row->name, parts, row->parts);
+		(void)close_fixture(&f, row->name);
+	}
+}
+
+/* The server does not let the window be found that was at work: what was approved is deleted all the same. */
+static void goes_on_without_the_window(void)
+{
+	struct fixture f = {.server = {.refuses_lists = true}};
+
+	server_of_runs_add(&f.server, 0, 10);
+	f.server.runs[0].artifacts = 1;
+	open_fixture(&f);
+	f.server.checkpoint = json_pack("{s:{s:s, s:i}, s:{s:s, s:o}}", "cleanup-deletion", "plan", "the digest", "matched", 10,
+	                                "cleanup-artifacts", "plan", "the digest", "runs", window_of(&f.server, 2));
+	f.server.runs[0].gone = true;
+	CHECK_RC("no window", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
+	CHECK_INT("no window", f.result.left, 0);
+	CHECK_INT("no window", f.result.deleted, 10);
+	CHECK("no window", f.result.counted);
+	CHECK_INT("no window", f.server.runs[0].artifacts, 1);
+	CHECK_INT("cannot be told", f.result.artifacts_left, -1);
+	(void)close_fixture(&f, "no window");
+}
+
 /* The worker was killed; a run of its window left the plan, got an artifact more, and was deleted by a person. */
 static void leaves_what_came_after_the_window(void)
 {
@@ -530,9 +588,10 @@ static void stops_between_artifacts(void)
 	(void)close_fixture(&f, "cancelled");
 }
 
-UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(leaves_what_came_after_the_window),
-           TEST(carries_artifacts_along), TEST(reports_what_a_predecessor_did), TEST(keeps_cleanup_reports), TEST(stops_between_artifacts), TEST(deletes_what_it_can), TEST(names_the_runs_at_fault),
-           TEST(gives_up_where_nothing_can_be_deleted), TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted),
-           TEST(counts_what_others_took), TEST(refuses_a_plan_that_has_grown),
-           TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),
+UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(tells_a_window_in_parts),
+           TEST(goes_on_without_the_window), TEST(leaves_what_came_after_the_window), TEST(carries_artifacts_along),
+           TEST(reports_what_a_predecessor_did), TEST(keeps_cleanup_reports), TEST(stops_between_artifacts),
+           TEST(deletes_what_it_can), TEST(names_the_runs_at_fault), TEST(gives_up_where_nothing_can_be_deleted),
+           TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted), TEST(counts_what_others_took),
+           TEST(refuses_a_plan_that_has_grown), TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),
            TEST(stops_with_the_worker), TEST(goes_on_after_a_restart))

@@ -6,7 +6,6 @@
 #include "tests/unit/flows/database_cleanup/server_of_runs.h"
 #include "tests/unit/worker/flow_run.h"
 
-
 struct fixture {
 	struct server_of_runs server;
 	struct unit_flow flow;
@@ -119,14 +118,16 @@ static void decides_whose_doing_it_was(void)
 		size_t noted, gone, left_plan; /* the first so many of three runs */
 		size_t ours, runs;
 		int64_t others;
+		bool parts;
 	} rows[] = {
-		{"nothing was deleted", 0, 0, 0, 0, 3, 0},
-		{"all were", 0, 3, 0, 3, 3, 0},
-		{"all that were in the plan", 0, 2, 3, 2, 3, 0},
-		{"some are gone by other hands", 0, 2, 0, 0, 1, 2},
-		{"written down", 3, 3, 0, 3, 3, 0},
-		{"two written down of an earlier window, the third deleted", 2, 3, 0, 3, 3, 0},
-		{"one written down of an earlier window", 1, 2, 0, 1, 2, 1},
+		{"nothing was deleted", 0, 0, 0, 0, 3, 0, false},
+		{"all were", 0, 3, 0, 3, 3, 0, false},
+		{"all that were in the plan", 0, 2, 3, 2, 3, 0, false},
+		{"some are gone by other hands", 0, 2, 0, 0, 1, 2, false},
+		{"some are gone, of a window in parts", 0, 2, 0, 2, 3, 0, true},
+		{"written down", 3, 3, 0, 3, 3, 0, false},
+		{"two written down of an earlier window, the third deleted", 2, 3, 0, 3, 3, 0, false},
+		{"one written down of an earlier window", 1, 2, 0, 1, 2, 1, false},
 	};
 
 	EACH(row, rows)
@@ -145,12 +146,14 @@ static void decides_whose_doing_it_was(void)
 			f.server.runs[i].slice = i < row->left_plan ? 1 : 0;
 		}
 		window_note_deleted(&window, "no such run");
+		window.parts = row->parts;
 		CHECK_RC(row->name, window_store(f.flow.ctx, &f.plan, &window, &f.err), 0, &f.err);
 		CHECK_RC(row->name, window_read(f.flow.ctx, &f.plan, &read, &f.err), 0, &f.err);
 		CHECK_INT(row->name, json_object_size(read.ours), row->ours);
 		CHECK_INT(row->name, json_object_size(read.runs), row->runs);
 		CHECK_INT(row->name, read.others, row->others);
 		CHECK_INT(row->name, read.unsure, row->others > 0);
+		CHECK_INT(row->name, read.parts, row->parts);
 		CHECK_RC(row->name, window_clear(f.flow.prefect, &read, false, NULL, &f.err), 0, &f.err);
 		CHECK_INT(row->name, read.deleted, (int64_t)row->ours);
 		CHECK_INT(row->name, f.server.artifacts_too_soon, 0);
