@@ -32,11 +32,12 @@ static void tell_created(struct prefect *prefect, const char *pool)
 	AUTO_TEXT others = {.max = 600};
 	char clean[JSON_LABEL_SIZE];
 	size_t i;
+	int told = 0;
 	json_t *name;
 
-	if (work_pool_names(prefect, WORKER_TYPE, POOLS_NAMED + 1, &names, NULL) == 0)
+	if (work_pool_names(prefect, WORKER_TYPE, POOLS_NAMED + 2, &names, NULL) == 0)
 		json_array_foreach(names, i, name)
-			if (strcmp(json_string_value(name), pool) != 0) {
+			if (strcmp(json_string_value(name), pool) != 0 && ++told <= POOLS_NAMED) {
 				text_clean(clean, sizeof clean, json_string_value(name), json_string_length(name));
 				text_addf(&others, "%s'%s'", others.len > 0 ? ", " : "", clean);
 			}
@@ -45,7 +46,7 @@ static void tell_created(struct prefect *prefect, const char *pool)
 	else
 		log_warning("created work pool '%s' (type " WORKER_TYPE "), which no deployment uses yet; there are others of this type: "
 		            "%s%s; if one of them is meant, start with --pool NAME", pool, text_str(&others),
-		            json_array_size(names) > POOLS_NAMED ? " and more" : "");
+		            told > POOLS_NAMED ? " and more" : "");
 }
 
 int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)

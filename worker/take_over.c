@@ -132,16 +132,17 @@ static int give_up(struct take_over *t, const struct flow_run *run, int stalled,
 	return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-/* In the run's own log too: it goes on where another process stopped or was killed. */
-static void tell_taken(struct take_over *t, const struct flow_run *run, const char *before, bool let_go)
+/* In the run's own log too: it goes on where another process stopped or was killed. @let_go: it said so; @known: whether it did. */
+static void tell_taken(struct take_over *t, const struct flow_run *run, const char *before, bool let_go, bool known)
 {
 	AUTO_TEXT line = {.max = 3 * OWNER_NAME_SIZE};
 
-	text_addf(&line, "taken up again by worker '%s', after worker '%s' %s", t->worker->name, before,
-	          let_go ? "stopped" : "ended without a word");
+	text_addf(&line, "taken up again by worker '%s', after worker '%s'", t->worker->name, before);
+	if (known)
+		text_addf(&line, "%s", let_go ? " stopped" : " ended without a word");
 	char clean[3 * OWNER_NAME_SIZE];
 	text_clean(clean, sizeof clean, text_str(&line), line.len);
-	run_logs_add(&t->worker->logs, run->id, let_go ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, clean);
+	run_logs_add(&t->worker->logs, run->id, let_go || !known ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, clean);
 }
 
 static int take_run(struct take_over *t, const struct flow_run *run, struct error *err)
@@ -180,7 +181,7 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		log_run(LOG_LEVEL_INFO, run->name, run->id, "taking it up again, it is %s; before: worker %s",
 		        state_type_name((enum state_type)run->state_type), last);
 		if (run->state_type == STATE_RUNNING && !waiting)
-			tell_taken(t, run, last, latest.let_go);
+			tell_taken(t, run, last, latest.let_go, /* known= */ !taken);
 	}
 	return 0;
 }

@@ -16,11 +16,12 @@
 #define QUEUE_EVERY_MS 2000
 /* Drawing what runs have left, of a look at them: the others are drawn by take_over_drawings(). */
 #define DRAWING_MS 3000
+/* Drawing one: less than from one heartbeat to the next, by default. */
+#define DRAWING_ONE_MS 20000
 /* How long a lease is asked for, as Prefect's own client does. */
 #define LEASE_S 300
 
-/* What is to be read of a run that ended without its body: the report, and its steps as ended. */
-int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char *id, struct error *err)
+static int draw_ended(struct worker *worker, struct prefect *prefect, const char *id, struct error *err)
 {
 	const struct flow_spec *flow;
 	struct question question;
@@ -46,6 +47,15 @@ int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char 
 		return error_set(err, ERR_BUSY, "what is to be read of it cannot be written yet");
 	if (ours && state_type_is_terminal(type))
 		rc = timeline_close(prefect, id, type, expired ? "nobody answered in time" : "the run ended without it", err);
+	return rc;
+}
+
+/* What is to be read of a run that ended without its body: the report, and its steps as ended. Services wait for it. */
+int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char *id, struct error *err)
+{
+	prefect_set_deadline(prefect, DRAWING_ONE_MS);
+	int rc = draw_ended(worker, prefect, id, err);
+	prefect_set_deadline(prefect, 0);
 	return rc;
 }
 
@@ -265,8 +275,11 @@ static int renew_leases(struct worker *worker, struct prefect *prefect, struct e
 		if (rc != ERR_NOT_FOUND && rc != ERR_NO_ROUTE && rc != ERR_INVALID)
 			return rc;
 		bool lost = registry_miss_lease(&worker->registry, run.id, run.lease, clock_mono_ms() + QUEUE_EVERY_MS);
-		if (lost && run.lease_held && (rc = tell_lost_lease(worker, prefect, run.id, err)) != 0)
+		if (lost && run.lease_held && (rc = tell_lost_lease(worker, prefect, run.id, err)) != 0) {
+			/* To be told when the server answers again. */
+			registry_hold_lease(&worker->registry, run.id, run.lease, /* held= */ true);
 			return rc;
+		}
 	}
 	return 0;
 }

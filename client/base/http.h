@@ -134,7 +134,8 @@ const char *http_answer_header(struct http *http, const char *name);
 
 /* The Retry-After header @value of an answer whose Date header was @date (0: it had none), as a span of at most
  * HTTP_RETRY_AFTER_MAX_MS. A date is compared with the server's own one, since our clock may be wrong, and with our clock
- * only where the answer has none: to come back too soon is worse than too late. 0 for what is over, and for what is neither seconds nor a date. */
+ * only where the answer has none: to come back too soon is worse than too late. 0 for what is over, and for what is neither seconds
+ * nor a date. */
 #define HTTP_RETRY_AFTER_MAX_MS 60000
 int64_t http_retry_after_ms(const char *value, time_us date);
 
