@@ -18,7 +18,8 @@
 	"With --output json each is an object with all that the report holds: outcome, policy, plan, decision,\n" \
 	"deletion, flows. All have the same keys, and so has deletion: {deleted, failed, remaining, gone,\n"      \
 	"given_up, failed_ids, took_ms, runs_per_second, artifacts_deleted, artifacts_left, logs_checked,\n"      \
-	"logs_left, logs_more}. null: not known. A report that cannot be read says why under unreadable.\n"
+	"logs_left, logs_more, counted}. null: not known. A report that cannot be read says why under\n"          \
+	"unreadable.\n"
 
 static enum colour outcome_colour(const char *outcome)
 {

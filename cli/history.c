@@ -9,8 +9,8 @@
 /* --- all of one shape ---------------------------------------------------------------------------------------- */
 
 static const char *const report_keys[] = {"version",  "outcome", "message", "flow_run_id", "worker", "worker_version", "finished_at",
-                                          "policy",   "plan",    "decision", "deletion",   "flows",  "flows_left_out", "artifact_id",
-                                          "unreadable"};
+                                          "policy",   "limits",  "plan",    "decision",   "deletion", "flows",       "flows_left_out",
+                                          "artifact_id", "unreadable"};
 static const char *const deletion_keys[] = {"deleted", "failed", "remaining", "gone", "given_up", "failed_ids", "took_ms",
                                             "runs_per_second", "artifacts_deleted", "artifacts_left", "logs_checked", "logs_left",
                                             "logs_more", "counted"};

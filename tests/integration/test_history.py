@@ -21,7 +21,7 @@ def of_run(cli, run_id):
                       "the report")[0]
 
 
-def test_reports_of_real_runs(cli, janitor, api, old, db):
+def test_reports_of_real_runs(cli, janitor, api, old, db, artifact):
     """They stay when the flow run itself is deleted."""
     state, ids = old(7)
     run_id = janitor.ask(state, batch_size=10)
@@ -45,6 +45,10 @@ def test_reports_of_real_runs(cli, janitor, api, old, db):
     assert latest["flow_run_id"] == second
     rows = cli("history", "--limit", 200).stdout
     assert run_id in rows and "looks | fine" in rows and "rejected" in rows
+
+    artifact("words")
+    [broken] = history(cli, "--limit", 1)
+    assert broken.keys() == done.keys() and broken["unreadable"] and done["limits"]
 
 
 @pytest.fixture

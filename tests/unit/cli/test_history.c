@@ -95,7 +95,7 @@ static void reads_as_many_as_wanted(void)
 
 #define NOTHING_KNOWN                                                                                              \
 	"\"version\": null, \"outcome\": null, \"message\": null, \"worker\": null, \"worker_version\": null, "             \
-	"\"finished_at\": null, \"policy\": null, \"plan\": null, \"decision\": null, \"flows\": null, \"flows_left_out\": null"
+	"\"finished_at\": null, \"policy\": null, \"limits\": null, \"plan\": null, \"decision\": null, \"flows\": null, \"flows_left_out\": null"
 #define THE_REST_UNKNOWN                                                                                              \
 	"\"remaining\": null, \"gone\": null, \"given_up\": null, \"took_ms\": null, \"runs_per_second\": null, "             \
 	"\"artifacts_deleted\": null, \"artifacts_left\": null, \"logs_checked\": null, \"logs_left\": null, \"logs_more\": null, \"counted\": null"
