@@ -111,9 +111,10 @@ def test_killed_in_the_deletion(api, db, idle, old, worker, page):
     """Started again, it draws no step twice, and writes one report."""
     state, ids = old(60)
     one = worker(idle.pool)
-    run_id = idle.ask(state, batch_size=10, job_variables={"batch_pause_ms": 500})
+    run_id = idle.ask(state, batch_size=10, job_variables={"batch_pause_ms": 1000})
     idle.answer(run_id, True)
     idle.wait_left(ids, 50)
+    wait_until(lambda: any(line.startswith("approved") for line in api.logs(run_id)), 10, "the log, which is a second behind")
     one.kill()
     worker(idle.pool, name=one.name)
     assert idle.result(run_id)["deleted"] == 60
