@@ -154,3 +154,17 @@ def test_two_runs_have_a_decision_each(ai, old):
     second = ai.investigate(state, look(), decide())
     ai.deleted(second, ids)
     assert ai.checkpoint(first) != ai.checkpoint(second)
+
+
+def test_prefect_is_away_while_it_investigates(ai, old, proxy, mcp_command):
+    """For the worker and its MCP server alike: both wait for it, the model is asked no more than it would have been."""
+    state, ids = old(2)
+    ai.use(PREFECT_API_URL=proxy.url + "/api", PREFECT_JANITOR_AI_MCP_URL=None, PREFECT_JANITOR_AI_MCP_COMMAND=mcp_command)
+    try:
+        run_id = ai.investigate(state, look(), Meanwhile(proxy.down, look()), decide())
+        wait_until(lambda: "sending heartbeats: no answer" in ai.worker.output(), 60, "the worker sees it")
+        assert ai.checkpoint(run_id) is None and ai.db.existing(ids) == set(ids)
+    finally:
+        proxy.up()
+    ai.deleted(run_id, ids)
+    assert len(ai.model.requests) == 3
