@@ -293,11 +293,6 @@ char *cleanup_run_page(const struct session *session, const char *id)
 	return prefect_ui_url(session->settings->api_url, path);
 }
 
-static json_t *time_or_null(time_us t)
-{
-	return t != 0 ? json_time(t) : json_null();
-}
-
 json_t *cleanup_run_json(const struct session *session, const struct cleanup_run *run)
 {
 	AUTO_FREE char *page = cleanup_run_page(session, run->run.id);
@@ -305,6 +300,6 @@ json_t *cleanup_run_json(const struct session *session, const struct cleanup_run
 	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:o, s:o, s:o}", "id", run->run.id, "name", run->run.name, "state_type",
 	                 state_type_name((enum state_type)run->state.type), "state_name", run->state.name, "message",
 	                 run->state.message, "page", page != NULL ? page : "", "asked_at",
-	                 time_or_null(run->question != 0 ? run->asked_at : 0), "deadline", time_or_null(run->deadline), "decided_at",
-	                 time_or_null(run->decided_at));
+	                 json_time_or_null(run->question != 0 ? run->asked_at : 0), "deadline", json_time_or_null(run->deadline), "decided_at",
+	                 json_time_or_null(run->decided_at));
 }

@@ -34,13 +34,6 @@ static enum colour outcome_colour(const char *outcome)
 	return COLOUR_YELLOW;
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
-
 /* A number of the report; nothing where it is not known. */
 static void add_number(struct table *table, const json_t *object, const char *key)
 {
@@ -57,24 +50,24 @@ static void add_report(struct table *table, const json_t *report)
 	const json_t *decision = json_object_get(report, "decision");
 	const json_t *deletion = json_object_get(report, "deletion");
 	const json_t *took = json_object_get(deletion, "took_ms");
-	const char *outcome = text_of(report, "outcome");
-	const char *unreadable = text_of(report, "unreadable");
+	const char *outcome = json_text_of(report, "outcome");
+	const char *unreadable = json_text_of(report, "unreadable");
 	char when[TIME_TEXT_SIZE];
 	char span[TIME_TEXT_SIZE];
 	time_us at;
 
-	table_add(table, COLOUR_NONE, "%s", time_parse(text_of(report, "finished_at"), &at) ? time_format_human(at, when) : "");
+	table_add(table, COLOUR_NONE, "%s", time_parse(json_text_of(report, "finished_at"), &at) ? time_format_human(at, when) : "");
 	if (*unreadable != '\0')
 		table_add(table, COLOUR_RED, "unreadable");
 	else
 		table_add(table, outcome_colour(outcome), "%s", outcome);
-	table_add(table, COLOUR_NONE, "%s", text_of(decision, "by"));
+	table_add(table, COLOUR_NONE, "%s", json_text_of(decision, "by"));
 	add_number(table, json_object_get(report, "plan"), "total");
 	add_number(table, deletion, "deleted");
 	add_number(table, deletion, "failed");
 	table_add(table, COLOUR_NONE, "%s", json_is_integer(took) ? span_format(json_integer_value(took), span) : "");
-	table_add(table, COLOUR_DIM, "%s", text_of(report, "flow_run_id"));
-	table_add(table, COLOUR_NONE, "%s", *unreadable != '\0' ? unreadable : text_of(decision, "notes"));
+	table_add(table, COLOUR_DIM, "%s", json_text_of(report, "flow_run_id"));
+	table_add(table, COLOUR_NONE, "%s", *unreadable != '\0' ? unreadable : json_text_of(decision, "notes"));
 }
 
 static int print_table(const json_t *reports, const struct style *style, struct error *err)

@@ -173,9 +173,8 @@ static json_t *runs_json(const struct preview *preview)
 
 	for (size_t i = 0; i < preview->run_count; i++) {
 		const struct flow_run *run = &preview->runs[i];
-		json_t *start = run->start_time != 0 ? json_time(run->start_time) : json_null();
 		if (json_array_append_new(runs, json_pack("{s:s, s:s, s:s?, s:o}", "id", run->id, "name", run->name, "state_name",
-		                                          run->state_name, "start_time", start)) != 0) {
+		                                          run->state_name, "start_time", json_time_or_null(run->start_time))) != 0) {
 			json_decref(runs);
 			return NULL;
 		}
@@ -205,8 +204,8 @@ static json_t *preview_json(const json_t *deployment, const struct policy *polic
 	                 "planned_at", json_time(plan->planned_at), "cutoff", json_time(plan->cutoff), "total",
 	                 (json_int_t)plan->total, "by_state", states_json(preview, preview->by_state), "flows",
 	                 flows_json(preview), "more_flows", preview->more_flows, "oldest",
-	                 preview->oldest != 0 ? json_time(preview->oldest) : json_null(), "newest",
-	                 preview->newest != 0 ? json_time(preview->newest) : json_null(), "oldest_runs", runs_json(preview), "extent",
+	                 json_time_or_null(preview->oldest), "newest", json_time_or_null(preview->newest), "oldest_runs",
+	                 runs_json(preview), "extent",
 	                 extent_json(&preview->extent));
 }
 

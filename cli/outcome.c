@@ -4,13 +4,6 @@
 
 #include "cli/history.h"
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
-
 static json_t *text_or_null(const char *text)
 {
 	return text != NULL && *text != '\0' ? json_string(text) : json_null();
@@ -28,7 +21,7 @@ static int read_report(struct session *session, const struct cleanup_run *run, j
 	if (rc != 0)
 		return rc;
 	json_t *report = json_array_get(reports, 0);
-	if (time_parse(text_of(report, "finished_at"), &finished) && finished < run->asked_at)
+	if (time_parse(json_text_of(report, "finished_at"), &finished) && finished < run->asked_at)
 		return 0;
 	*ret_report = json_incref(report);
 	return 0;
@@ -45,7 +38,7 @@ static int read_answer(struct session *session, const struct cleanup_run *run, j
 	if (rc != 0)
 		return rc == ERR_NOT_FOUND || rc == ERR_DECODE ? 0 : rc;
 	*ret_decision = json_pack("{s:b, s:n, s:o, s:o}", "approved", json_is_true(json_object_get(answer, "approve")), "by", "notes",
-	                          text_or_null(text_of(answer, "notes")), "decided_at", json_time(run->decided_at));
+	                          text_or_null(json_text_of(answer, "notes")), "decided_at", json_time(run->decided_at));
 	return *ret_decision != NULL ? 0 : error_nomem(err);
 }
 
@@ -59,10 +52,10 @@ int outcome_read(struct session *session, const struct cleanup_run *run, json_t 
 		return rc;
 	const json_t *told = json_object_get(report, "decision");
 	if (json_is_object(told)) {
-		const char *at = text_of(told, "decided_at");
+		const char *at = json_text_of(told, "decided_at");
 		json_t *when = *at == '\0' && run->decided_at != 0 ? json_time(run->decided_at) : text_or_null(at);
 		decision = json_pack("{s:b, s:o, s:o, s:o}", "approved", json_is_true(json_object_get(told, "approved")), "by",
-		                     text_or_null(text_of(told, "by")), "notes", text_or_null(text_of(told, "notes")), "decided_at", when);
+		                     text_or_null(json_text_of(told, "by")), "notes", text_or_null(json_text_of(told, "notes")), "decided_at", when);
 		rc = decision != NULL ? 0 : error_nomem(err);
 	} else {
 		rc = read_answer(session, run, &decision, err);

@@ -38,13 +38,6 @@ static void add_time(struct text *out, const struct style *style, const char *ti
 
 /* --- what became of it ------------------------------------------------------------------------------------ */
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
-
 static void add_clean(struct text *out, const char *value)
 {
 	char clean[NOTES_SHOWN];
@@ -60,16 +53,16 @@ static void add_decision(const json_t *decision, const struct style *style, time
 
 	if (!json_is_object(decision))
 		return;
-	if (time_parse(text_of(decision, "decided_at"), &at)) {
+	if (time_parse(json_text_of(decision, "decided_at"), &at)) {
 		add_when(&line, at, now);
 		text_addf(&line, ": ");
 	}
 	text_addf(&line, "%s", json_is_true(json_object_get(decision, "approved")) ? "approved" : "not approved");
 	text_addf(&line, " by ");
-	add_clean(&line, *text_of(decision, "by") != '\0' ? text_of(decision, "by") : "an answer to the form");
+	add_clean(&line, *json_text_of(decision, "by") != '\0' ? json_text_of(decision, "by") : "an answer to the form");
 	add_line(out, style, "Decided", text_str(&line));
 	text_release(&line);
-	add_clean(&line, text_of(decision, "notes"));
+	add_clean(&line, json_text_of(decision, "notes"));
 	if (line.len > 0)
 		add_line(out, style, "Notes", text_str(&line));
 }
@@ -106,9 +99,9 @@ static void add_result(const json_t *report, const struct style *style, struct t
 		return;
 	if (json_is_string(json_object_get(report, "unreadable"))) {
 		text_addf(&line, "the report cannot be read: ");
-		add_clean(&line, text_of(report, "unreadable"));
+		add_clean(&line, json_text_of(report, "unreadable"));
 	} else {
-		add_clean(&line, text_of(report, "outcome"));
+		add_clean(&line, json_text_of(report, "outcome"));
 		add_deletion(report, &line);
 	}
 	add_line(out, style, "Result", text_str(&line));

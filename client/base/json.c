@@ -220,6 +220,18 @@ json_t *json_time(time_us t)
 	return json_string(time_format(t, buf));
 }
 
+json_t *json_time_or_null(time_us t)
+{
+	return t != 0 ? json_time(t) : json_null();
+}
+
+const char *json_text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "";
+}
+
 static char *decode_text(const json_t *value)
 {
 	size_t len = json_string_length(value);

@@ -76,6 +76,11 @@ void json_release_list(const struct json_field *fields, size_t count, size_t siz
 
 /* A new reference to the text of @t as a JSON string (a time as RFC 3339), NULL without memory. */
 json_t *json_time(time_us t);
+/* The same, null where @t is 0: there is none. */
+json_t *json_time_or_null(time_us t);
+
+/* The string under @key, borrowed; "" where there is none. */
+const char *json_text_of(const json_t *object, const char *key);
 
 /* True where @text is a UUID; copied in lower case to @ret_uuid. */
 bool uuid_parse_text(const char *text, char ret_uuid[UUID_SIZE]);

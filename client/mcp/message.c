@@ -10,7 +10,6 @@
 #define REASON_MAX 512
 #define CUT_NOTE_MAX 80 /* room for the mark of a cut */
 
-
 /* --- messages ------------------------------------------------------------------------------------ */
 
 struct envelope {

@@ -112,22 +112,10 @@ bool deletion_clear_window(struct deletion *d)
 	return true;
 }
 
-/* The ids of the flow runs of @found, as an array. */
-static json_t *runs_of(const json_t *found)
-{
-	json_t *runs = json_array();
-	const char *run;
-	json_t *artifacts;
-
-	json_object_foreach((json_t *)(uintptr_t)found, run, artifacts)
-		(void)json_array_append_new(runs, json_string(run));
-	return runs;
-}
-
 /* The runs of one window, in batches. True unless the body has to stop. */
 static bool delete_window(struct deletion *d, const struct slice *slice, const json_t *found)
 {
-	AUTO_JSON *runs = runs_of(found);
+	AUTO_JSON *runs = window_run_ids(found);
 	size_t count = json_array_size(runs);
 	size_t to;
 

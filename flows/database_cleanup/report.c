@@ -107,13 +107,6 @@ json_t *report_json(struct flow_ctx *ctx, const struct report *report, const jso
 
 /* --- for people ------------------------------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
-
 static json_int_t number_of(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
@@ -135,7 +128,7 @@ static void add_policy(struct text *t, const json_t *policy)
 	if (!json_is_object(policy))
 		return;
 	text_addf(t, "| Policy | retention ");
-	text_add_markdown(t, text_of(policy, "retention_period"), strlen(text_of(policy, "retention_period")), 80);
+	text_add_markdown(t, json_text_of(policy, "retention_period"), strlen(json_text_of(policy, "retention_period")), 80);
 	text_addf(t, "; states");
 	json_array_foreach(json_object_get(policy, "states"), i, state)
 	{
@@ -143,7 +136,7 @@ static void add_policy(struct text *t, const json_t *policy)
 		text_add_markdown(t, json_string_value(state), json_string_length(state), 80);
 	}
 	text_addf(t, "; %lld in a batch; approval by %s%s |\n", (long long)number_of(policy, "batch_size"),
-	          strcmp(text_of(policy, "approval_type"), "ai") == 0 ? "an AI agent" : "a person",
+	          strcmp(json_text_of(policy, "approval_type"), "ai") == 0 ? "an AI agent" : "a person",
 	          json_is_true(json_object_get(policy, "dry_run")) ? "; dry run" : "");
 }
 
@@ -168,8 +161,8 @@ static void add_plan(struct text *t, const json_t *plan)
 	if (!json_is_object(plan))
 		return;
 	text_addf(t, "| Plan | %lld flow runs that started at or before %s; made at %s |\n| Digest | `sha256:%s` |\n",
-	          (long long)number_of(plan, "total"), text_of(plan, "cutoff"), text_of(plan, "planned_at"),
-	          text_of(plan, "digest"));
+	          (long long)number_of(plan, "total"), json_text_of(plan, "cutoff"), json_text_of(plan, "planned_at"),
+	          json_text_of(plan, "digest"));
 }
 
 static void add_decision(struct text *t, const json_t *decision)
@@ -183,16 +176,16 @@ static void add_decision(struct text *t, const json_t *decision)
 		return;
 	}
 	text_addf(t, "| Decision | %s by ", json_is_true(json_object_get(decision, "approved")) ? "approved" : "not approved");
-	text_add_markdown(t, text_of(decision, "by"), strlen(text_of(decision, "by")), CELL_MAX);
-	if (text_of(decision, "decided_at")[0] != '\0')
-		text_addf(t, ", %s", text_of(decision, "decided_at"));
+	text_add_markdown(t, json_text_of(decision, "by"), strlen(json_text_of(decision, "by")), CELL_MAX);
+	if (json_text_of(decision, "decided_at")[0] != '\0')
+		text_addf(t, ", %s", json_text_of(decision, "decided_at"));
 	text_addf(t, " |\n");
-	if (text_of(decision, "notes")[0] != '\0')
-		add_row(t, "Notes", text_of(decision, "notes"));
-	if (text_of(advice, "reasoning")[0] != '\0')
-		add_row(t, "The AI agent", text_of(advice, "reasoning"));
-	if (text_of(advice, "unsure")[0] != '\0')
-		add_row(t, "Stopped by", text_of(advice, "unsure"));
+	if (json_text_of(decision, "notes")[0] != '\0')
+		add_row(t, "Notes", json_text_of(decision, "notes"));
+	if (json_text_of(advice, "reasoning")[0] != '\0')
+		add_row(t, "The AI agent", json_text_of(advice, "reasoning"));
+	if (json_text_of(advice, "unsure")[0] != '\0')
+		add_row(t, "Stopped by", json_text_of(advice, "unsure"));
 	if (guards != NULL)
 		add_row(t, "Guard rails", guards);
 }
@@ -277,7 +270,7 @@ static void add_flows(struct text *t, const json_t *report)
 		const char *comma = "";
 
 		text_addf(t, "| ");
-		text_add_markdown(t, text_of(flow, "name"), strlen(text_of(flow, "name")), 80);
+		text_add_markdown(t, json_text_of(flow, "name"), strlen(json_text_of(flow, "name")), 80);
 		text_addf(t, " | %lld | ", (long long)number_of(flow, "count"));
 		json_object_foreach(json_object_get(flow, "states"), state, count)
 		{
@@ -308,19 +301,19 @@ char *report_markdown(const json_t *report)
 	const json_t *deletion = json_object_get(report, "deletion");
 
 	text_addf(&t, "# Cleanup report\n\n**");
-	text_add_markdown(&t, text_of(report, "message"), strlen(text_of(report, "message")), 600);
+	text_add_markdown(&t, json_text_of(report, "message"), strlen(json_text_of(report, "message")), 600);
 	text_addf(&t, "**\n\n| | |\n|---|---|\n");
-	add_row(&t, "Outcome", text_of(report, "outcome"));
+	add_row(&t, "Outcome", json_text_of(report, "outcome"));
 	add_decision(&t, json_object_get(report, "decision"));
 	add_policy(&t, json_object_get(report, "policy"));
 	add_limits(&t, json_object_get(report, "limits"));
 	add_plan(&t, json_object_get(report, "plan"));
 	add_deletion(&t, deletion);
-	add_row(&t, "Flow run", text_of(report, "flow_run_id"));
+	add_row(&t, "Flow run", json_text_of(report, "flow_run_id"));
 	text_addf(&t, "| Worker | ");
-	text_add_markdown(&t, text_of(report, "worker"), strlen(text_of(report, "worker")), CELL_MAX);
-	text_addf(&t, ", prefect-janitor %s |\n| Written at | %s |\n", text_of(report, "worker_version"),
-	          text_of(report, "finished_at"));
+	text_add_markdown(&t, json_text_of(report, "worker"), strlen(json_text_of(report, "worker")), CELL_MAX);
+	text_addf(&t, ", prefect-janitor %s |\n| Written at | %s |\n", json_text_of(report, "worker_version"),
+	          json_text_of(report, "finished_at"));
 	add_failed(&t, json_object_get(deletion, "failed_ids"));
 	add_flows(&t, report);
 	if (!add_block(&t, report)) {
@@ -363,8 +356,8 @@ bool report_learn(json_t *report, const json_t *written)
 	static const char *const counts[] = {"deleted", "failed", "remaining", "gone"};
 	json_t *before = json_object_get(written, "deletion");
 	json_t *now = json_object_get(report, "deletion");
-	const char *digest = text_of(json_object_get(report, "plan"), "digest");
-	bool same = digest[0] != '\0' && strcmp(text_of(json_object_get(written, "plan"), "digest"), digest) == 0;
+	const char *digest = json_text_of(json_object_get(report, "plan"), "digest");
+	bool same = digest[0] != '\0' && strcmp(json_text_of(json_object_get(written, "plan"), "digest"), digest) == 0;
 
 	/* What this one does not know (it tells of a run that ended without its body) cannot contradict. */
 	for (size_t i = 0; same && i < sizeof counts / sizeof counts[0]; i++) {
@@ -378,7 +371,7 @@ bool report_learn(json_t *report, const json_t *written)
 	(void)json_object_set(report, "deletion", before);
 	if (json_is_null(json_object_get(report, "limits")) && json_object_get(written, "limits") != NULL)
 		(void)json_object_set(report, "limits", json_object_get(written, "limits"));
-	return strcmp(text_of(written, "outcome"), text_of(report, "outcome")) == 0;
+	return strcmp(json_text_of(written, "outcome"), json_text_of(report, "outcome")) == 0;
 }
 
 /* Has this attempt's report been written already? Then that one may know more: what was done and how long it took, which a body
@@ -398,7 +391,7 @@ static int read_written(struct flow_ctx *ctx, json_t *report, bool *ret_written,
 	for (size_t i = 0; i < count && !*ret_written; i++) {
 		const char *markdown = json_string_value(found[i].data);
 		AUTO_JSON *other = NULL;
-		if (markdown != NULL && report_parse(markdown, &other, &(struct error){0}) == 0)
+		if (markdown != NULL && report_parse(markdown, &other, NULL) == 0)
 			*ret_written = report_learn(report, other);
 	}
 	artifacts_release(found, count);

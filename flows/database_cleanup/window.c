@@ -149,8 +149,7 @@ static void leave_some(json_t *runs, size_t count)
 			(void)json_object_del(runs, run);
 }
 
-/* The ids of @runs (an object), as an array; NULL without memory. */
-static json_t *run_ids(const json_t *runs)
+json_t *window_run_ids(const json_t *runs)
 {
 	json_t *list = json_array();
 	const char *run;
@@ -174,7 +173,7 @@ static json_t *of_runs(const json_t *ids)
 static int complete(struct prefect *prefect, json_t *runs, bool *ret_whole, struct error *err)
 {
 	for (;;) {
-		AUTO_JSON *list = run_ids(runs);
+		AUTO_JSON *list = window_run_ids(runs);
 		AUTO_JSON *filter = list != NULL ? of_runs(list) : NULL;
 		int64_t count = 0;
 
@@ -274,7 +273,7 @@ static const char *key_of(int64_t number)
 int window_store(struct flow_ctx *ctx, const struct plan *plan, struct window *window, struct error *err)
 {
 	AUTO_JSON *none = json_object();
-	AUTO_JSON *ours = run_ids(window->ours != NULL ? window->ours : none);
+	AUTO_JSON *ours = window_run_ids(window->ours != NULL ? window->ours : none);
 	AUTO_JSON *value = json_pack("{s:s, s:I, s:O, s:O, s:I, s:I, s:b, s:b}", "plan", plan->digest, "number",
 	                             (json_int_t)window->number + 1, "runs", window->runs, "ours", ours, "deleted",
 	                             (json_int_t)window->deleted, "others", (json_int_t)window->others, "unsure", window->unsure, "parts", window->parts);
@@ -371,7 +370,7 @@ static int drop_existing(struct prefect *prefect, const json_t *runs, size_t fro
 static int find_gone(struct prefect *prefect, const json_t *runs, json_t **ret_gone, struct error *err)
 {
 	AUTO_JSON *gone = json_copy((json_t *)(uintptr_t)runs);
-	AUTO_JSON *list = run_ids(runs);
+	AUTO_JSON *list = window_run_ids(runs);
 	size_t asked = ASKED_MAX;
 	int rc = 0;
 
@@ -387,7 +386,7 @@ static int find_gone(struct prefect *prefect, const json_t *runs, json_t **ret_g
 /* A list that is empty by mistake would cost artifacts of runs that are there: the server has to say it in another way too. */
 static int confirm_gone(struct prefect *prefect, const json_t *gone, struct error *err)
 {
-	AUTO_JSON *list = run_ids(gone);
+	AUTO_JSON *list = window_run_ids(gone);
 	AUTO_JSON *filter = list != NULL ? json_pack("{s:{s:O}}", "id", "any_", list) : NULL;
 	int64_t there = 0;
 
@@ -485,7 +484,7 @@ static int decide_on_doubtful(struct prefect *prefect, const struct plan *plan, 
 	int rc = find_gone(prefect, doubtful, &gone, err);
 	if (rc != 0 || json_object_size(gone) == 0)
 		return rc;
-	AUTO_JSON *list = run_ids(doubtful);
+	AUTO_JSON *list = window_run_ids(doubtful);
 	rc = confirm_gone(prefect, gone, err);
 	if (rc == 0 && !window->parts)
 		rc = count_matching(prefect, plan, list, &matching, err);

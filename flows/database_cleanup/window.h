@@ -53,6 +53,9 @@ int window_find(struct prefect *prefect, const json_t *filter, size_t most, json
 /* The same for the artifacts of these runs (an array of ids), whether they are there or not. */
 int window_find_of(struct prefect *prefect, const json_t *runs, json_t **ret_runs, bool *ret_whole, struct error *err) MUST_CHECK;
 
+/* The ids of the flow runs of @runs (as in struct window), as a new array; NULL without memory. */
+json_t *window_run_ids(const json_t *runs);
+
 /* Adds the runs of @found to what the window holds already. What would be too much is dropped: `unsure`. */
 int window_add(struct window *window, const json_t *found, struct error *err) MUST_CHECK;
 
