@@ -26,6 +26,11 @@ CFLAGS := -std=c11 -g -pthread -D_GNU_SOURCE -DJANITOR_VERSION='"$(VERSION)"' -I
 LDFLAGS := -pthread $(KIND_$(BUILD)) $(if $(BUILD),,-pie -Wl,-z,relro,-z,now -Wl,--as-needed)
 LDLIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
+# What was tested is what scripts/prefect-servers has lock files for.
+comma := ,
+space := $(subst ,, )
+TESTED := $(shell basename -s .txt scripts/prefect-servers/*.txt | sort --version-sort)
+
 SOURCES := $(wildcard client/*/*.c flows/*.c flows/*/*.c worker/*.c cli/*.c)
 EMBED_FILES := $(wildcard flows/*/*.json flows/*/*.md worker/*.json cli/*/*.json)
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(EMBED_FILES:%=$(OUT)/%.o)
@@ -52,6 +57,10 @@ $(OUT)/prefect-janitor: $(OBJECTS)
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
+
+$(OUT)/client/prefect/version.o: scripts/prefect-servers
+$(OUT)/client/prefect/version.o: CFLAGS += -DPREFECT_TESTED='"$(subst $(space),$(comma)$(space),$(TESTED))"' \
+	-DPREFECT_OLDEST='"$(firstword $(TESTED))"' -DPREFECT_NEWEST='"$(lastword $(TESTED))"'
 
 # A file as it is, under a symbol made from its path: client/base/embed.h
 $(EMBED_FILES:%=$(OUT)/%.o): $(OUT)/%.o: %

@@ -8,6 +8,7 @@
 #include "cli/follow.h"
 #include "cli/question_view.h"
 #include "cli/who.h"
+#include "worker/approval_form.h"
 
 #define APPROVE_INTRO                                                                                     \
 	"Approves what a run of database-cleanup would delete: shows it, asks, and answers the run's question\n" \
@@ -81,6 +82,26 @@ static void matter_release(struct matter *matter)
 	*matter = (struct matter){0};
 }
 
+/* A run has its form a moment after it is Paused, and its schema last: before that the server takes no answer. */
+#define FORM_WAIT_MS 10000
+#define FORM_LOOK_EVERY_MS 200
+
+static int wait_for_form(struct session *session, const struct cleanup_run *run, struct error *err)
+{
+	int64_t until_ms = clock_mono_ms() + FORM_WAIT_MS;
+	uint64_t print = 0;
+
+	for (;;) {
+		int rc = approval_form_stored(session->prefect, run->run.id, &(struct question){.number = run->question}, &print, err);
+		if (rc != 0 || print != 0)
+			return rc;
+		if (clock_mono_ms() >= until_ms)
+			return error_set(err, ERR_USAGE, "'%s' has no form, so that the server takes no answer: a running worker of its work pool "
+			                 "puts it there within a minute (prefect-janitor doctor tells whether there is one)", run->run.name);
+		(void)stop_wait(NULL, FORM_LOOK_EVERY_MS);
+	}
+}
+
 static int check_plan(const struct settings *settings, const struct matter *matter, struct error *err)
 {
 	const char *digits;
@@ -108,6 +129,8 @@ static int read_matter(struct session *session, const char *id_or_name, struct m
 	if (rc != 0)
 		return rc;
 	rc = cleanup_run_check_open(session, &matter.run, err);
+	if (rc == 0)
+		rc = wait_for_form(session, &matter.run, err);
 	if (rc == 0)
 		rc = cleanup_run_read(session, &matter.run, &matter.plan, &matter.description, err);
 	if (rc == 0)

@@ -112,6 +112,7 @@ static const struct {
 	{"work-pool", doctor_check_pool, NEED_CONTACT},
 	{"work-queue", doctor_check_queue, NEED_DEPLOYMENT},
 	{"worker", doctor_check_worker, NEED_POOL},
+	{"approvals", doctor_check_forms, NEED_DEPLOYMENT},
 };
 _Static_assert(sizeof checks / sizeof checks[0] <= FINDINGS_MAX, "room for every check");
 

@@ -9,6 +9,7 @@
 #ifndef CLI_DOCTOR_H
 #define CLI_DOCTOR_H
 
+#include "client/prefect/version.h"
 #include "client/prefect/work_pool.h"
 #include "worker/settings.h"
 
@@ -33,7 +34,7 @@ struct doctor {
 
 	/* what earlier checks have learned */
 	struct error contact;  /* of the first request; code 0: it was answered */
-	char version[64];      /* of the server; "" where it does not say */
+	char version[VERSION_SIZE]; /* of the server; "" where it does not say */
 	bool wants_ai;         /* the deployment's runs ask an AI agent */
 	json_t *deployment;    /* owned; NULL: there is none */
 	const char *pool_name; /* borrowed: of the settings, or else of the deployment; NULL: neither */
@@ -60,7 +61,7 @@ typedef void doctor_check(struct doctor *doctor, struct finding *finding);
 doctor_check doctor_check_address, doctor_check_tls, doctor_check_auth, doctor_check_csrf, doctor_check_version,
 	doctor_check_bulk_delete, doctor_check_database, doctor_check_clock;
 doctor_check doctor_check_deployment, doctor_check_schema, doctor_check_parameters, doctor_check_schedule,
-	doctor_check_pool, doctor_check_queue, doctor_check_worker;
+	doctor_check_pool, doctor_check_queue, doctor_check_worker, doctor_check_forms;
 doctor_check doctor_check_ai; /* doctor_ai.c: may a model decide, and can it? Nobody is asked. */
 
 #endif

@@ -9,7 +9,11 @@
 #include "client/base/text.h"
 #include "flows/database_cleanup/database_cleanup.h"
 #include "flows/database_cleanup/policy.h"
+#include "worker/approval_form.h"
 #include "worker/pool.h"
+
+/* Runs that wait for a decision and whose forms are looked at, the latest first. */
+#define FORMS_LOOKED_AT 20
 
 /* A run that nobody fetched for so long is late: the worker asks every ten seconds. */
 #define LATE_US (2 * 60 * US_PER_SEC)
@@ -259,4 +263,61 @@ void doctor_check_worker(struct doctor *doctor, struct finding *finding)
 		            span_format(ms, span));
 	else
 		finding_set(finding, FINDING_FAIL, with_pool(doctor, "start", next), "the work pool has never had one");
+}
+
+/* The number of the question that a run is Paused for; 0 for none. */
+static int question_of(const struct flow_run *run)
+{
+	struct state state;
+	struct error err;
+
+	if (run->state == NULL || state_decode(run->state, &state, &err) != 0)
+		return 0;
+	int number = question_in_state(&state);
+	state_release(&state);
+	return number;
+}
+
+/* Do the runs of the deployment that wait for a decision show a form? */
+void doctor_check_forms(struct doctor *doctor, struct finding *finding)
+{
+	AUTO_JSON *filter = json_pack("{s:{s:[O]}, s:{s:{s:[s]}}}", "deployment_id", "any_",
+	                              json_object_get(doctor->deployment, "id"), "state", "type", "any_", "PAUSED");
+	char missing[JSON_LABEL_SIZE] = "";
+	struct flow_run *runs;
+	size_t count;
+	size_t asking = 0;
+	size_t without = 0;
+	struct error err;
+
+	int rc = filter == NULL ? error_nomem(&err)
+	                        : flow_run_filter(doctor->prefect,
+	                                          &(struct flow_run_query){.flow_runs = filter, .sort = "START_TIME_DESC",
+	                                                                   .limit = FORMS_LOOKED_AT}, &runs, &count, &err);
+	if (rc != 0) {
+		finding_set(finding, FINDING_FAIL, NULL, "%s", err.text);
+		return;
+	}
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct question question = {.number = question_of(&runs[i])};
+		uint64_t print = 1;
+
+		if (question.number != 0)
+			rc = approval_form_stored(doctor->prefect, runs[i].id, &question, &print, &err);
+		asking += question.number != 0;
+		without += print == 0;
+		if (print == 0)
+			(void)snprintf(missing, sizeof missing, "%s", runs[i].name);
+	}
+	flow_runs_release(runs, count);
+	if (rc != 0)
+		finding_set(finding, FINDING_FAIL, NULL, "%s", err.text);
+	else if (without > 0)
+		finding_set(finding, FINDING_FAIL, "a worker of its work pool puts the form back within a minute; where that does not help, the "
+		            "run's log says why: cancel the run and start another", "%zu of %zu waiting runs have no form, such as '%s': nobody "
+		            "can answer", without, asking, missing);
+	else if (asking > 0)
+		finding_set(finding, FINDING_OK, NULL, "%zu waiting, and each shows its form", asking);
+	else
+		finding_set(finding, FINDING_OK, NULL, "no run waits for a decision");
 }

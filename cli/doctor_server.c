@@ -7,10 +7,6 @@
 #include "cli/doctor.h"
 #include "client/base/text.h"
 
-/* The servers that the tests run against: scripts/prefect-servers. */
-#define OLDEST_TESTED "3.4.20"
-#define NEWEST_TESTED "3.8.8"
-
 /* No server takes so many runs in one call. */
 #define LIMIT_TOO_LARGE 1000000
 
@@ -94,14 +90,10 @@ void doctor_check_auth(struct doctor *doctor, struct finding *finding)
 	                   : settings->auth_string != NULL ? "user and password are taken"
 	                   : settings->headers != NULL     ? "the custom headers do not disturb"
 	                                                   : "no key and no password is needed";
-	AUTO_JSON *answer = NULL;
 	struct error err = {0};
 
-	int rc = prefect_get(doctor->prefect, &answer, &err, "/admin/version");
-	if (rc == 0 || rc == ERR_NO_ROUTE || rc == ERR_NOT_FOUND) {
-		const char *version = json_string_value(answer);
-		text_clean(doctor->version, sizeof doctor->version, version != NULL ? version : "",
-		           version != NULL ? strlen(version) : 0);
+	int rc = version_read(doctor->prefect, doctor->version, &err);
+	if (rc == 0) {
 		finding_set(finding, FINDING_OK, NULL, "%s", sent);
 		return;
 	}
@@ -129,41 +121,30 @@ void doctor_check_csrf(struct doctor *doctor, struct finding *finding)
 		finding_set(finding, FINDING_FAIL, "look into the server's log", "%s", err.text);
 }
 
-/* Three numbers of "3.8.8", also of "3.9.0rc1"; false for anything else. */
-static bool read_version(const char *text, int ret_parts[3])
-{
-	return sscanf(text, "%5d.%5d.%5d", &ret_parts[0], &ret_parts[1], &ret_parts[2]) == 3;
-}
-
-static int compare_versions(const int *parts, const char *other)
-{
-	int others[3] = {0};
-
-	(void)read_version(other, others);
-	for (int i = 0; i < 3; i++)
-		if (parts[i] != others[i])
-			return parts[i] < others[i] ? -1 : 1;
-	return 0;
-}
-
 void doctor_check_version(struct doctor *doctor, struct finding *finding)
 {
-	int parts[3];
+	const char *version = doctor->version;
 
-	if (!read_version(doctor->version, parts))
-		finding_set(finding, FINDING_WARN, NULL, "the server does not say which Prefect it is ('%s'); tested are " OLDEST_TESTED
-		            " to " NEWEST_TESTED, doctor->version);
-	else if (parts[0] < 3)
-		finding_set(finding, FINDING_FAIL, "use a server of Prefect 3", "Prefect %s: its API is another one", doctor->version);
-	else if (compare_versions(parts, OLDEST_TESTED) < 0)
-		finding_set(finding, FINDING_WARN, "update the server", "Prefect %s is older than " OLDEST_TESTED ", the oldest that was "
-		            "tested", doctor->version);
-	else if (parts[0] > 3)
-		finding_set(finding, FINDING_WARN, "try it with a dry run first", "Prefect %s: tested are " OLDEST_TESTED
-		            " to " NEWEST_TESTED, doctor->version);
-	else
-		finding_set(finding, FINDING_OK, NULL, "Prefect %s%s", doctor->version,
-		            compare_versions(parts, NEWEST_TESTED) > 0 ? ", newer than " NEWEST_TESTED ", the newest that was tested" : "");
+	switch (version_stand(version)) {
+	case VERSION_UNKNOWN:
+		finding_set(finding, FINDING_WARN, NULL, "the server does not say which Prefect it is ('%s'); this program was tested with "
+		            "%s", version, version_tested);
+		break;
+	case VERSION_BEFORE_3:
+		finding_set(finding, FINDING_FAIL, "use a server of Prefect 3", "Prefect %s: its API is another one", version);
+		break;
+	case VERSION_OLDER:
+		finding_set(finding, FINDING_WARN, "update the server", "Prefect %s; this program was tested with %s", version,
+		            version_tested);
+		break;
+	case VERSION_NEWER:
+		finding_set(finding, FINDING_WARN, "try it with a dry run first, or look for a newer prefect-janitor", "Prefect %s; this "
+		            "program was tested with %s", version, version_tested);
+		break;
+	case VERSION_COVERED:
+		finding_set(finding, FINDING_OK, NULL, "Prefect %s; this program was tested with %s", version, version_tested);
+		break;
+	}
 }
 
 /* POST /flow_runs/bulk_delete, in a way that cannot delete: see doctor.h. */

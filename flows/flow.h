@@ -7,6 +7,7 @@
  *
  * The life of one approval:
  *   body, first time:   plan is made and stored -> preview -> flow_ask() -> FLOW_PARKED
+ *   the worker:         puts the form back where it is missing or damaged: flow_spec.form makes it again
  *   a person:           Resume in the UI; the server validates and stores the answer
  *   the watch service:  sees that the run is Running again and starts the body from the top
  *   body, second time:  flow_was_asked() is true -> plan and answer are read -> deletion -> flow_finish()
@@ -37,9 +38,22 @@ typedef enum flow_outcome flow_body(struct flow_ctx *ctx);
  * once. @ctx is only for reading, and for the timeline. */
 typedef bool flow_epilogue(struct flow_ctx *ctx, enum state_type type, bool expired);
 
+/* What a person sees of the question: two inputs of the run. */
+struct flow_form {
+	json_t *schema;    /* owned: of the form's fields */
+	char *description; /* owned: Markdown, shown above them */
+};
+void flow_form_release(struct flow_form *form);
+
+/* Makes the form of the question that the run is Paused for, the same as flow_ask() was given, from what is stored with the
+ * run. Called while the run is Paused, maybe in another process than the one that asked. @ctx is only for reading: nothing
+ * here may wait for the run to go on. An error where what is stored does not tell. */
+typedef int flow_form_maker(struct flow_ctx *ctx, struct flow_form *ret_form, struct error *err);
+
 struct flow_spec {
 	const char *name; /* the flow's name on the server */
 	flow_body *body;
+	flow_form_maker *form;
 	flow_epilogue *epilogue; /* NULL for none */
 };
 
@@ -146,11 +160,10 @@ int flow_note_progress(struct flow_ctx *ctx, int64_t done);
 
 /* --- asking a person ---------------------------------------------------------------------------------- */
 
-struct flow_form {
-	const json_t *schema;    /* of the form's fields; borrowed */
-	const char *description; /* Markdown, shown above the form; borrowed */
-	const char *summary;     /* one phrase on what waits, for the state's message and so for alerts; borrowed */
-	int64_t timeout_s;       /* the server fails the run when nobody answers in time */
+struct flow_question {
+	const struct flow_form *form; /* borrowed */
+	const char *summary;          /* one phrase on what waits, for the state's message and so for alerts; borrowed */
+	int64_t timeout_s;            /* the server fails the run when nobody answers in time */
 };
 
 /* Has this run been paused for its question since it was last started afresh? Then the stored plan is the
@@ -158,9 +171,12 @@ struct flow_form {
  * afresh: the server forgets the pause, and the body has to ask again. */
 bool flow_was_asked(const struct flow_ctx *ctx);
 
-/* Stores the form, removes an answer of an earlier attempt, and only then sets the run to Paused. 0: the body returns
+/* Removes an answer of an earlier attempt, sets the run to Paused, stores the form and reads it back. In this order: Prefect
+ * from 3.9 on deletes, when a run enters Paused, the inputs that the state names; and while the form is not there, the server
+ * refuses every answer. A form that cannot be stored now is put back by the worker (flow_spec.form). 0: the body returns
  * *ret_outcome. An error where nobody was asked: flow_halted(): return flow_halt(), else the run cannot go on. */
-int flow_ask(struct flow_ctx *ctx, const struct flow_form *form, enum flow_outcome *ret_outcome, struct error *err) MUST_CHECK;
+int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum flow_outcome *ret_outcome,
+             struct error *err) MUST_CHECK;
 
 /* The answer that was submitted: an object. ERR_NOT_FOUND where the run was resumed without one.
  * @ret_description (may be NULL): the description that the form had when it was answered. */

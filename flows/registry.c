@@ -4,7 +4,7 @@
 #include "flows/flow.h"
 
 static const struct flow_spec flows[] = {
-	{DATABASE_CLEANUP_FLOW, database_cleanup, database_cleanup_ended},
+	{.name = DATABASE_CLEANUP_FLOW, .body = database_cleanup, .form = database_cleanup_form, .epilogue = database_cleanup_ended},
 };
 
 json_t *flow_names(void)

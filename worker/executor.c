@@ -6,6 +6,7 @@
 #include "client/base/log.h"
 #include "client/prefect/concurrency.h"
 #include "client/prefect/deployment.h"
+#include "worker/approval_form.h"
 #include "worker/pool.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -31,11 +32,12 @@ struct execution {
 	bool pool_paused;
 	json_t *template;       /* of the pool, as it is now: its defaults can be edited in the UI */
 	struct question question;
+	struct run_form form;   /* of a run that is parked */
 	char behind[UUID_SIZE]; /* whose turn it was when the body returned FLOW_QUEUED */
 };
 
 /* What a step says about the rest of the execution. */
-enum step { STEP_ON, STEP_DROP, STEP_LATER, STEP_PARK };
+enum step { STEP_ON, STEP_DROP, STEP_LATER, STEP_PARK, STEP_FORM };
 
 static enum step on_error(struct execution *e, const char *what, const struct error *err)
 {
@@ -286,8 +288,8 @@ static enum step go_on(struct execution *e)
 		enum step step = begin(e);
 		return step == STEP_ON ? read_run(e) : step;
 	}
-	case STATE_PAUSED: /* again: the watch sees to it */
-		return STEP_PARK;
+	case STATE_PAUSED: /* again, or still: the watch sees when it goes on */
+		return STEP_FORM;
 	case STATE_SCHEDULED: /* anew: the poll brings it */
 		return STEP_DROP;
 	default:
@@ -348,6 +350,62 @@ static enum step read_question(struct execution *e)
 	return STEP_ON;
 }
 
+/* --- the form of a run that is Paused ----------------------------------------------------------------------- */
+
+/* Stores the form where it is not there, or is another than the flow makes of what is stored with the run. */
+static int put_form_back(struct execution *e, struct flow_ctx *ctx, struct error *err)
+{
+	struct flow_form form;
+	uint64_t stored;
+
+	int rc = e->flow->form(ctx, &form, err);
+	if (rc != 0)
+		return rc;
+	uint64_t wanted = approval_form_print(&form);
+	rc = approval_form_stored(e->prefect, e->handle.id, &e->question, &stored, err);
+	if (rc == 0 && stored != wanted) {
+		rc = approval_form_store(e->prefect, e->handle.id, &e->question, &form, err);
+		if (rc == 0)
+			flow_log(ctx, LOG_LEVEL_WARNING, "the form of this approval was not there as it should be, and is put back");
+	}
+	flow_form_release(&form);
+	if (rc == 0)
+		e->form.print = wanted;
+	return rc;
+}
+
+/* A run that is Paused with a question shows its form, or its log says why not. */
+static enum step look_after_form(struct execution *e)
+{
+	int64_t every_ms = FORM_EVERY_ROUNDS * e->worker->settings->watch_ms;
+	struct state paused;
+	struct error err;
+
+	if (state_decode(e->run.state, &paused, &err) != 0)
+		return on_error(e, "its state cannot be read", &err);
+	int number = question_in_state(&paused);
+	state_release(&paused);
+	e->form = (struct run_form){
+		.known = true, .number = number, .told = e->handle.form.told, .due_ms = clock_mono_ms() + every_ms};
+	if (number == 0)
+		return STEP_PARK; /* by hand: there is nothing to answer */
+	if (question_read(e->prefect, &e->run, &e->question, &err) != 0)
+		return on_error(e, "its history cannot be read", &err);
+
+	struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template, &e->question);
+	if (ctx == NULL)
+		return STEP_LATER;
+	int rc = put_form_back(e, ctx, &err);
+	bool passing = rc != 0 && trouble_is_passing(&err);
+	if (rc != 0 && !passing && !e->form.told) {
+		flow_log(ctx, LOG_LEVEL_WARNING, "nobody can answer: the form of this approval is not there, and cannot be put back "
+		         "(%s); this is tried again every minute; where it does not help, cancel this run and start another", err.text);
+		e->form.told = true;
+	}
+	flow_ctx_free(ctx);
+	return passing ? on_error(e, "its form cannot be looked at", &err) : STEP_PARK;
+}
+
 /* The run stays in hand, and its body is started again later. */
 static void postpone(struct execution *e)
 {
@@ -370,6 +428,8 @@ static void execute(struct execution *e)
 	enum flow_outcome outcome = FLOW_LEFT;
 	enum step step = prepare(e);
 
+	if (step == STEP_FORM)
+		step = look_after_form(e);
 	if (step == STEP_ON)
 		step = read_question(e);
 	if (step == STEP_ON)
@@ -386,6 +446,8 @@ static void execute(struct execution *e)
 			outcome = e->flow->body(ctx);
 		if (outcome == FLOW_QUEUED)
 			flow_ctx_behind(ctx, e->behind);
+		if (outcome == FLOW_PARKED)
+			e->form = flow_ctx_form(ctx);
 		flow_ctx_free(ctx);
 	}
 
@@ -393,7 +455,7 @@ static void execute(struct execution *e)
 	if (step == STEP_DROP || outcome == FLOW_DONE)
 		registry_drop(registry, e->handle.id);
 	else if (step == STEP_PARK || outcome == FLOW_PARKED)
-		registry_park(registry, e->handle.id);
+		registry_park(registry, e->handle.id, &e->form);
 	else if (outcome == FLOW_QUEUED)
 		registry_queue(registry, e->handle.id, e->behind);
 	else

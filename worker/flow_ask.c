@@ -2,35 +2,39 @@
 
 #include "client/base/text.h"
 #include "client/prefect/run_input.h"
+#include "worker/approval_form.h"
 
 bool flow_was_asked(const struct flow_ctx *ctx)
 {
 	return ctx->question.asked;
 }
 
-/* The form must be complete before anybody can open it, and an answer to an earlier question must be gone
- * before this one is asked. */
-static int store_form(struct flow_ctx *ctx, const struct flow_form *form, struct error *err)
+/* An answer to an earlier question must be gone before this one is asked. */
+static int remove_answer(struct flow_ctx *ctx, struct error *err)
 {
-	const struct question *q = &ctx->question;
-	AUTO_JSON *description = json_string(form->description);
 	AUTO_JSON *answer = NULL;
 	char key[QUESTION_KEY_SIZE];
 
-	if (description == NULL)
-		return error_nomem(err);
-	int rc = run_input_delete(ctx->prefect, ctx->run.id, question_input_key(q, "response", key), err);
-	if (rc == 0) {
-		rc = run_input_read(ctx->prefect, ctx->run.id, key, &answer, err);
-		if (rc == 0 || rc == ERR_DECODE)
-			return error_set(err, ERR_BUSY, "an answer to the next question (input '%s') cannot be removed", key);
-		if (rc == ERR_NOT_FOUND)
-			rc = flow_checkpoint_write(ctx, question_input_key(q, "schema", key), form->schema, err);
-	}
-	/* A JSON string: raw Markdown is silently not shown. */
-	if (rc == 0)
-		rc = flow_checkpoint_write(ctx, question_input_key(q, "description", key), description, err);
-	return rc;
+	int rc = run_input_delete(ctx->prefect, ctx->run.id, question_input_key(&ctx->question, "response", key), err);
+	if (rc != 0)
+		return rc;
+	rc = run_input_read(ctx->prefect, ctx->run.id, key, &answer, err);
+	if (rc == 0 || rc == ERR_DECODE)
+		return error_set(err, ERR_BUSY, "an answer to the next question (input '%s') cannot be removed", key);
+	return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* The run is Paused. Where the form cannot be stored, the watch service sees that, and has it put back. */
+static void store_form(struct flow_ctx *ctx, const struct flow_form *form)
+{
+	struct trouble trouble = {0};
+	struct error err;
+
+	while (approval_form_store(ctx->prefect, ctx->run.id, &ctx->question, form, &err) != 0)
+		if (!worker_retry(ctx->worker, &trouble, ctx->run.name, &err))
+			return;
+	ctx->form = (struct run_form){.known = true, .number = ctx->question.number, .print = approval_form_print(form),
+	                              .due_ms = clock_mono_ms() + FORM_EVERY_ROUNDS * ctx->worker->settings->watch_ms};
 }
 
 /* The answer to a first try was lost, and the run was resumed before the second: it was asked all the same. */
@@ -45,20 +49,20 @@ static bool was_asked_now(struct flow_ctx *ctx)
 	return now.asked;
 }
 
-int flow_ask(struct flow_ctx *ctx, const struct flow_form *form, enum flow_outcome *ret_outcome, struct error *err)
+int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum flow_outcome *ret_outcome, struct error *err)
 {
 	struct state_answer answer;
 	char buf[TIME_TEXT_SIZE];
 	int rc;
 
-	while ((rc = store_form(ctx, form, err)) != 0)
+	while ((rc = remove_answer(ctx, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
 	if (!flow_may_go_on(ctx))
 		return error_set(err, ERR_STOPPED, "stopped");
 
-	time_us until = prefect_now(ctx->prefect) + form->timeout_s * US_PER_SEC;
+	time_us until = prefect_now(ctx->prefect) + question->timeout_s * US_PER_SEC;
 	const struct question *q = &ctx->question;
 	char keys[4][QUESTION_KEY_SIZE];
 	AUTO_JSON *details = json_pack("{s:o, s:s, s:b, s:{s:s, s:s, s:s}}", "pause_timeout", json_time(until), "pause_key",
@@ -69,7 +73,7 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_form *form, enum flow_outco
 	flow_log(ctx, LOG_LEVEL_INFO, "waiting for an approval until %s: open this run and choose Resume",
 	         time_format_human(until, buf));
 	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
-	text_addf(&message, "%s; waiting for an approval until %s", form->summary, time_format_human(until, buf));
+	text_addf(&message, "%s; waiting for an approval until %s", question->summary, time_format_human(until, buf));
 	rc = flow_ctx_propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .message = text_str(&message),
 	                                           .details = details}, &answer, err);
 	if (rc != 0)
@@ -79,6 +83,8 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_form *form, enum flow_outco
 	rc = error_set(err, ERR_CONFLICT, "the server refuses to pause the run: %s",
 	               answer.reason != NULL ? answer.reason : "no reason given");
 	state_answer_release(&answer);
+	if (paused)
+		store_form(ctx, question->form);
 	*ret_outcome = paused ? FLOW_PARKED : FLOW_LEFT;
 	return paused || was_asked_now(ctx) ? 0 : rc;
 }

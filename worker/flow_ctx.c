@@ -46,6 +46,11 @@ void flow_ctx_free(struct flow_ctx *ctx)
 	free(ctx);
 }
 
+struct run_form flow_ctx_form(const struct flow_ctx *ctx)
+{
+	return ctx->form;
+}
+
 const char *flow_run_id(const struct flow_ctx *ctx)
 {
 	return ctx->run.id;

@@ -3,7 +3,7 @@
  *   flow_ctx.c    what the run is, telling, checkpoints, halting and waiting
  *   flow_page.c   the timeline: steps, artifacts, progress
  *   flow_state.c  ending
- *   flow_ask.c    asking a person
+ *   flow_ask.c    asking a person (the form itself: approval_form.h)
  *   flow_turn.c   one at a time
  *
  * Thread rule: as flows/flow.h. */
@@ -29,6 +29,7 @@ struct flow_ctx {
 	const json_t *job_variables; /* borrowed: of the deployment; may be NULL */
 	const json_t *template;      /* borrowed: of the pool; may be NULL */
 	struct question question;
+	struct run_form form;   /* what flow_ask() has stored */
 	time_us running_since;
 	time_us approved_at;    /* where no person's answer says so; 0 */
 	enum halt halt;

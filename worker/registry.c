@@ -113,15 +113,35 @@ static struct run *change(struct registry *registry, const char *id, enum run_ph
 	return run;
 }
 
-void registry_park(struct registry *registry, const char *id)
+void registry_park(struct registry *registry, const char *id, const struct run_form *form)
 {
 	lock(registry);
 	struct run *run = change(registry, id, RUN_PARKED);
 	if (run != NULL) {
 		run->ours = true;
 		run->lease[0] = '\0';
+		run->form = *form;
 	}
 	unlock(registry);
+}
+
+bool registry_next_form(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run)
+{
+	bool found = false;
+
+	lock(registry);
+	for (size_t i = 0; i < registry->count && !found; i++) {
+		struct run *run = &registry->runs[i];
+		struct run_form *form = &run->form;
+
+		found = run->phase == RUN_PARKED && (!form->known || (form->number != 0 && form->due_ms <= now_ms));
+		if (found) {
+			form->due_ms = now_ms + every_ms;
+			*ret_run = *run;
+		}
+	}
+	unlock(registry);
+	return found;
 }
 
 void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due, const struct trouble *trouble)

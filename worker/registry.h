@@ -20,6 +20,15 @@
 
 enum run_phase { RUN_DUE, RUN_ACTIVE, RUN_PARKED, RUN_QUEUED };
 
+/* What is known of the form that a PARKED run shows (approval_form.h). */
+struct run_form {
+	bool known;     /* somebody of this process has stored it or looked at it */
+	int number;     /* of the question; 0: the run is Paused without one */
+	uint64_t print; /* approval_form_print() of what is stored; 0: it could not be stored */
+	bool told;      /* that it is not there and cannot be put back */
+	int64_t due_ms; /* when to look at it again, by clock_mono_ms() */
+};
+
 struct run {
 	char id[UUID_SIZE];
 	enum run_phase phase;
@@ -35,6 +44,7 @@ struct run {
 	bool lease_missed;     /* the latest try to renew it found it gone */
 	struct trouble trouble; /* of the latest tries to start its body; the executor's while it is ACTIVE */
 	int64_t since_ms; /* when it became DUE, by clock_mono_ms() */
+	struct run_form form;
 };
 
 struct registry {
@@ -61,7 +71,7 @@ bool registry_add(struct registry *registry, const char *id, enum run_phase phas
 bool registry_take(struct registry *registry, time_us now, struct run *ret_run, time_us *ret_next_due);
 
 /* What became of an ACTIVE run; or of a PARKED one that goes on, or ended elsewhere. */
-void registry_park(struct registry *registry, const char *id);
+void registry_park(struct registry *registry, const char *id, const struct run_form *form);
 void registry_queue(struct registry *registry, const char *id, const char *behind);
 void registry_resume(struct registry *registry, const char *id);
 void registry_drop(struct registry *registry, const char *id);
@@ -74,6 +84,10 @@ void registry_hurry(struct registry *registry);
 /* Copies up to @max runs of @phase from position @from on; returns how many. *@from moves on; it is
  * (size_t)-1 at the end. */
 size_t registry_list(struct registry *registry, enum run_phase phase, size_t *from, struct run *ret_runs, size_t max);
+
+/* A PARKED run whose form is to be looked at: nobody of this process has done so yet, or it is due at @now_ms; it is due again
+ * @every_ms later. */
+bool registry_next_form(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run);
 
 /* Notes by which taking the run came here; 0 once its body has begun. */
 void registry_note_taking(struct registry *registry, const char *id, int taking);

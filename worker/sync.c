@@ -4,6 +4,7 @@
 
 #include "client/base/log.h"
 #include "client/base/text.h"
+#include "client/prefect/version.h"
 #include "worker/pool.h"
 #include "worker/skew.h"
 #include "worker/worker.h"
@@ -49,6 +50,31 @@ static void tell_created(struct prefect *prefect, const char *pool)
 		            told > POOLS_NAMED ? " and more" : "");
 }
 
+/* Once: a server that is newer than what was tested is used all the same. */
+static void tell_version(struct worker *worker, struct prefect *prefect)
+{
+	char version[VERSION_SIZE];
+
+	if (worker->version_told || version_read(prefect, version, NULL) != 0)
+		return;
+	worker->version_told = true;
+	switch (version_stand(version)) {
+	case VERSION_COVERED:
+		log_info("the server is Prefect %s; this program was tested with %s", version, version_tested);
+		break;
+	case VERSION_NEWER:
+		log_warning("the server is Prefect %s, newer than what this program was tested with (%s): try a dry run first, or look for "
+		            "a newer prefect-janitor", version, version_tested);
+		break;
+	case VERSION_OLDER:
+	case VERSION_BEFORE_3:
+	case VERSION_UNKNOWN:
+		log_warning("the server is Prefect %s; this program was tested with %s", *version != '\0' ? version : "of an unknown version",
+		            version_tested);
+		break;
+	}
+}
+
 int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
 {
 	struct work_pool pool;
@@ -60,6 +86,7 @@ int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
 	if (created)
 		tell_created(prefect, pool.name);
 	work_pool_release(&pool);
+	tell_version(worker, prefect);
 	return heartbeat(worker, prefect, err);
 }
 

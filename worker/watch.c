@@ -1,10 +1,11 @@
 /* The watch service: asks which parked runs are no longer Paused, one request for 200 of them; whose turn it is, where
- * runs wait for theirs; and renews leases. */
+ * runs wait for theirs; whether the forms of parked runs are there; and renews leases. */
 #include <string.h>
 
 #include "client/base/log.h"
 #include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
+#include "worker/approval_form.h"
 #include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -211,6 +212,25 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 	return rc;
 }
 
+/* Is the form of each parked run there, as it was stored? An executor looks at one that nobody of this process has seen, and
+ * puts back one that is not. One request a round: with many parked runs the looks are spread. */
+static int watch_forms(struct worker *worker, struct prefect *prefect, struct error *err)
+{
+	int64_t every_ms = FORM_EVERY_ROUNDS * worker->settings->watch_ms;
+	struct run run;
+
+	while (registry_next_form(&worker->registry, clock_mono_ms(), every_ms, &run)) {
+		if (run.form.print != 0) {
+			uint64_t stored;
+			int rc = approval_form_stored(prefect, run.id, &(struct question){.number = run.form.number}, &stored, err);
+			if (rc != 0 || stored == run.form.print)
+				return rc;
+		}
+		registry_resume(&worker->registry, run.id);
+	}
+	return 0;
+}
+
 /* Whose turn is it? A queued run that has left the queue, or that stands behind somebody else now, looks for itself. */
 static int watch_queue(struct worker *worker, struct prefect *prefect, struct error *err)
 {
@@ -311,7 +331,9 @@ void *watch_thread(void *arg)
 		int rc = watch_once(worker, prefect, count_too, &requests, &err);
 		/* One parked run that cannot be dealt with must not keep the queue and the leases waiting. */
 		struct error other;
-		int failed = rc == ERR_STOPPED ? 0 : watch_others(worker, prefect, &next_others_ms, &other);
+		int failed = rc == ERR_STOPPED ? 0 : watch_forms(worker, prefect, &other);
+		if (rc != ERR_STOPPED && failed == 0)
+			failed = watch_others(worker, prefect, &next_others_ms, &other);
 		if (rc == 0 && failed != 0) {
 			err = other;
 			rc = failed;

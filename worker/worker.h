@@ -2,8 +2,8 @@
  *
  *   sync   every heartbeat interval   reads or creates the pool, sends the heartbeat
  *   poll   every query interval       fetches scheduled runs, starts them when they are due
- *   watch  every second               asks which paused runs are no longer paused, and whose turn it is;
- *                                     renews leases
+ *   watch  every second               asks which paused runs are no longer paused, and whose turn it is; looks whether
+ *                                     the forms of paused runs are there; renews leases
  *   logs   every second               ships run logs (run_logs.h)
  *   executors                         a thread for each running flow body, --limit at most
  *
@@ -41,6 +41,7 @@ struct worker {
 	char instance[UUID_SIZE];        /* read-only: of this process */
 	struct server_clock clock;       /* atomic */
 	struct stop stop;                /* has its own lock */
+	bool version_told;               /* the server's, in the log; of main until the services start, then of sync */
 	bool restart_incomplete;         /* of main until the services start, then of sync: see take_over_abandoned() */
 	atomic_bool out_of_contact;      /* somebody's request failed since the last worker_contact() */
 	struct registry registry;        /* has its own lock */
@@ -116,6 +117,9 @@ int take_over_expired(struct worker *worker, struct prefect *prefect, bool resta
                       struct error *err) MUST_CHECK;
 void *sync_thread(void *worker);
 
+/* A form that is stored is looked at in every so-manieth round of the watch service. */
+#define FORM_EVERY_ROUNDS 60
+
 void *poll_thread(void *worker);
 void *watch_thread(void *worker);
 /* Says in the run's log how the wait for an answer ended: the run is in a final state that it did not set itself. @draw: leaves
@@ -144,6 +148,8 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
                               const json_t *job_variables, const json_t *template,
                               const struct question *question);
 void flow_ctx_free(struct flow_ctx *ctx);
+/* What is known of the form after the body returned FLOW_PARKED. */
+struct run_form flow_ctx_form(const struct flow_ctx *ctx);
 /* Whose turn it was when flow_has_turn() last said no. */
 void flow_ctx_behind(const struct flow_ctx *ctx, char ret_id[UUID_SIZE]);
 

@@ -6,6 +6,7 @@
 
 #include "client/base/embed.h"
 #include "client/base/text.h"
+#include "flows/database_cleanup/agent_approval.h"
 #include "flows/database_cleanup/agent_verdict.h"
 #include "flows/database_cleanup/preview_table.h"
 
@@ -38,50 +39,101 @@ static char *describe(const struct preview *preview, const struct plan *plan, co
 	return text_take(&text);
 }
 
-static int make_form(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, char **ret_markdown,
-                     json_t **ret_schema, struct error *err)
+/* @markdown is taken, also on failure. */
+static int make_form(char *markdown, struct flow_form *ret_form, struct error *err)
+{
+	struct flow_form form = {.description = markdown};
+
+	int rc = markdown == NULL ? error_nomem(err)
+	                          : json_read(EMBED_DATA(flows_database_cleanup_approval_schema_json),
+	                                      EMBED_SIZE(flows_database_cleanup_approval_schema_json), &form.schema, err);
+	if (rc != 0)
+		flow_form_release(&form);
+	else
+		*ret_form = form;
+	return rc;
+}
+
+/* Shows the preview, makes the form, and keeps its text. */
+static int prepare(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, struct flow_form *ret_form,
+                   struct error *err)
 {
 	struct preview preview;
 
 	int rc = preview_show(ctx, plan, &preview, err);
 	if (rc != 0)
 		return rc;
-	char *markdown = describe(&preview, plan, advice);
+	rc = make_form(describe(&preview, plan, advice), ret_form, err);
 	preview_release(&preview);
-	if (markdown == NULL)
-		return error_nomem(err);
-
-	rc = json_read(EMBED_DATA(flows_database_cleanup_approval_schema_json),
-	               EMBED_SIZE(flows_database_cleanup_approval_schema_json), ret_schema, err);
 	if (rc != 0)
-		free(markdown);
-	else
-		*ret_markdown = markdown;
+		return rc;
+	AUTO_JSON *kept = json_pack("{s:s, s:s}", "plan", plan->digest, "description", ret_form->description);
+	rc = kept != NULL ? flow_checkpoint_write(ctx, FORM_KEY, kept, err) : error_nomem(err);
+	if (rc != 0)
+		flow_form_release(ret_form);
 	return rc;
 }
 
 int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, enum flow_outcome *ret_outcome,
                  struct error *err)
 {
-	AUTO_FREE char *markdown = NULL;
-	AUTO_JSON *schema = NULL;
+	struct flow_form form;
 	char summary[80];
 	int rc;
 
-	while ((rc = make_form(ctx, plan, advice, &markdown, &schema, err)) != 0)
+	while ((rc = prepare(ctx, plan, advice, &form, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
 
 	int64_t timeout_s = approval_timeout_s(ctx);
-	flow_show(ctx, markdown);
+	flow_show(ctx, form.description);
 	flow_step_begin(ctx, "approval", "preview");
 	if (plan->dry_run)
 		(void)snprintf(summary, sizeof summary, "dry run: %" PRId64 " flow runs match, nothing will be deleted", plan->total);
 	else
 		(void)snprintf(summary, sizeof summary, "%" PRId64 " flow runs would be deleted", plan->total);
-	return flow_ask(ctx, &(struct flow_form){.schema = schema, .description = markdown, .summary = summary,
-	                                         .timeout_s = timeout_s}, ret_outcome, err);
+	rc = flow_ask(ctx, &(struct flow_question){.form = &form, .summary = summary, .timeout_s = timeout_s}, ret_outcome, err);
+	flow_form_release(&form);
+	return rc;
+}
+
+/* The text that was kept for this plan: a new one, NULL where there is none. */
+static int read_kept(struct flow_ctx *ctx, const struct plan *plan, char **ret_text, struct error *err)
+{
+	AUTO_JSON *kept = NULL;
+
+	*ret_text = NULL;
+	int rc = flow_checkpoint_read(ctx, FORM_KEY, &kept, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND || rc == ERR_DECODE ? 0 : rc;
+	const json_t *text = json_object_get(kept, "description");
+	if (strcmp(json_text_of(kept, "plan"), plan->digest) != 0 || !json_is_string(text))
+		return 0;
+	*ret_text = text_dup(json_string_value(text));
+	return *ret_text != NULL ? 0 : error_nomem(err);
+}
+
+int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, struct flow_form *ret_form, struct error *err)
+{
+	AUTO_JSON *advice = NULL;
+	struct preview preview;
+	char *text;
+
+	int rc = read_kept(ctx, plan, &text, err);
+	if (rc != 0 || text != NULL)
+		return rc != 0 ? rc : make_form(text, ret_form, err);
+	rc = preview_collect(flow_api(ctx), plan, &preview, err);
+	if (rc != 0)
+		return rc;
+	preview_measure(flow_api(ctx), plan, &preview);
+	advice = with_advice ? agent_advice_read(ctx, plan) : NULL;
+	if (with_advice && flow_halted(ctx)) /* it could not be read */
+		rc = error_set(err, ERR_BUSY, "what the AI agent said cannot be read now");
+	else
+		rc = make_form(describe(&preview, plan, advice), ret_form, err);
+	preview_release(&preview);
+	return rc;
 }
 
 int64_t approval_timeout_s(struct flow_ctx *ctx)

@@ -1,10 +1,13 @@
 /* The approval: asks a person through the run's form in the UI and reads the decision strictly.
- * Unsure means no: whatever is not a plain `true` to this very plan is not an approval. */
+ * Unsure means no: whatever is not a plain `true` to this very plan is not an approval.
+ * The text of the form is kept beside the plan (checkpoint FORM_KEY), so that the form can be made again. */
 #ifndef FLOWS_DATABASE_CLEANUP_APPROVAL_H
 #define FLOWS_DATABASE_CLEANUP_APPROVAL_H
 
 #include "flows/database_cleanup/plan.h"
 #include "flows/flow.h"
+
+#define FORM_KEY "cleanup-form"
 
 struct decision {
 	bool approved;
@@ -18,6 +21,11 @@ struct decision {
  * returns *ret_outcome. Errors as flow_ask(). */
 int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, enum flow_outcome *ret_outcome,
                  struct error *err) MUST_CHECK;
+
+/* The same form again, of a run that is Paused: from what is stored, or, where that is lost, from the plan and what the server
+ * counts now. As flow_form_maker. */
+int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, struct flow_form *ret_form,
+                  struct error *err) MUST_CHECK;
 
 /* How long a person has to answer: a job variable. */
 int64_t approval_timeout_s(struct flow_ctx *ctx);

@@ -539,6 +539,25 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 	return outcome;
 }
 
+int database_cleanup_form(struct flow_ctx *ctx, struct flow_form *ret_form, struct error *err)
+{
+	struct policy policy;
+	struct plan plan;
+	bool by_agent = false;
+	struct error unread;
+
+	int rc = read_plan(ctx, &plan, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? error_set(err, ERR_DECODE, "the plan (input '" PLAN_KEY "') is not stored any more") : rc;
+	if (policy_read(flow_parameters(ctx), &policy, &unread) == 0) {
+		by_agent = policy.approval == APPROVAL_AI;
+		policy_release(&policy);
+	}
+	rc = approval_form(ctx, &plan, by_agent, ret_form, err);
+	plan_release(&plan);
+	return rc;
+}
+
 /* Its body ended it, and could not write the report: the state says what became of it. */
 static void tell_own_end(struct flow_ctx *ctx, enum state_type type, struct report *report)
 {

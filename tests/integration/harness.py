@@ -239,6 +239,13 @@ class Api:
             raise AssertionError(f"{error}\nits state: {self.run(run_id)['state']}\nits logs:\n{logs}") from None
         return self.run(run_id)
 
+    def wait_question(self, run_id, **more):
+        """Waits until the run is Paused and has its form, which it gets a moment later, the schema last. Returns the run."""
+        run = self.wait_state(run_id, "Paused", **more)
+        key = run["state"]["state_details"]["run_input_keyset"]["schema"]
+        wait_until(lambda: key in self.db.inputs(run_id), 30, f"the form of flow run {run_id}")
+        return run
+
 
 class Db:
     """The server's own tables: what is really there. Nothing is written but by write()."""

@@ -38,9 +38,9 @@ class Janitor:
         return self.api.trigger(self.deployment_id, {"config": config}, enforce=False, **more)
 
     def ask(self, state=None, **more):
-        """Triggers a run and waits for its question."""
+        """Triggers a run and waits for its question, with the form that can be answered."""
         run_id = self.trigger(state, **more)
-        self.api.wait_state(run_id, "Paused")
+        self.api.wait_question(run_id)
         return run_id
 
     def answer(self, run_id, approve, notes=""):

@@ -10,7 +10,7 @@ UNSURE = {"PREFECT_JANITOR_AI_ON_UNSURE": "human"}
 
 def asked(ai, run_id, ids):
     """Waits for the question; nothing has happened before. Returns the form's description, without escapes."""
-    ai.api.wait_state(run_id, "Paused")
+    ai.api.wait_question(run_id)
     assert ai.db.existing(ids) == set(ids)
     ai.assert_gone()
     return ai.preview(run_id).replace("\\", "")
@@ -83,7 +83,7 @@ def test_asked_again_after_a_retry(api, ai, old):
     ai.answer(run_id, False)
     ai.rejected(run_id)
     api.retry(run_id)
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     assert "The second time." in ai.preview(run_id)
     ai.answer(run_id, True)
     ai.deleted(run_id, ids)

@@ -42,7 +42,7 @@ def test_killed_again_and_again_where_a_person_may_be_asked(ai, old):
         wait_asked(ai, number)
         ai.worker.kill()
         ai.restart()
-    ai.api.wait_state(run_id, "Paused")
+    ai.api.wait_question(run_id)
     ai.answer(run_id, True)
     ai.deleted(run_id, ids)
 
@@ -110,7 +110,7 @@ def test_changed_to_human_when_some_is_deleted(ai, api, old):
 def test_killed_while_a_person_is_asked(ai, old, settings):
     state, ids = old(2)
     run_id = ai.use(**settings).investigate(state, look(), decide(confidence=0.5))
-    ai.api.wait_state(run_id, "Paused")
+    ai.api.wait_question(run_id)
     ai.worker.kill()
     ai.restart()
     ai.answer(run_id, True)

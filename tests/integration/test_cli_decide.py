@@ -159,7 +159,7 @@ def undecidable(server, api, db, cli, old):
             runs[kind] = own.trigger(state, more={"scheduled_time": str(from_now(hours=1))})
         api.suspend(runs["paused by hand"])
         for kind in ("approved", "rejected", "cancelled"):
-            api.wait_state(runs[kind], "Paused")
+            api.wait_question(runs[kind])
         own.answer(runs["approved"], True)
         own.answer(runs["rejected"], False, "no")
         api.cancel(runs["cancelled"])

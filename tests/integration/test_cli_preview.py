@@ -35,7 +35,7 @@ def test_it_is_what_the_form_shows(cli, janitor, history):
     assert janitor.name in shown.stdout and "Nothing was changed" in shown.stdout
 
     run_id = janitor.trigger(states_to_clean=[done, broken], retention_period="P35D")
-    janitor.api.wait_state(run_id, "Paused")
+    janitor.api.wait_question(run_id)
     in_form = cli("show", run_id).stdout
     from_table = shown.stdout[shown.stdout.index("Flow "):].split("\nPlan")[0]
     assert from_table in in_form  # the same table, the same runs, in the same order
@@ -150,7 +150,7 @@ def test_a_report_of_an_earlier_attempt_is_not_of_this_one(cli, api, janitor, ol
     janitor.result(run_id)
     wait_until(lambda: json.loads(cli("show", run_id, "-o", "json").stdout)["report"], 20, "the report")
     api.retry(run_id)
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     told = json.loads(cli("show", run_id, "-o", "json").stdout)
     assert told["report"] is None and told["decision"] is None and "Notes" not in cli("show", run_id).stdout
     api.cancel(run_id)

@@ -53,7 +53,7 @@ def past_schema(api, janitor, state):
 def test_approved(api, janitor, old, follow):
     state, ids = old(6)
     run = follow(*past_schema(api, janitor, state))
-    api.wait_state(run.id(), "Paused")
+    api.wait_question(run.id())
     wait_until(lambda: f"prefect-janitor approve {run.id()}" in run.text(), EXIT_SECONDS, "what to do next")
     janitor.answer(run.id(), True, "fine")
     assert run.wait() == 0
@@ -79,7 +79,7 @@ def test_not_approved(api, janitor, old, follow, answer, code, state):
     run_id = run.id() if answer == "reject" else wait_until(
         lambda: next(iter(janitor.db.query("SELECT id FROM flow_run WHERE parameters LIKE ?", f'%"{name}"%')), None),
         EXIT_SECONDS, "the run")["id"]
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     if answer == "reject":
         janitor.answer(run_id, False)
     else:

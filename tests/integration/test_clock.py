@@ -90,7 +90,7 @@ def test_a_wrong_clock(api, db, idle, old, history, worker, clock, offset, word)
     one.wait_output("started")
     due = from_now(seconds=4)
     run_id = idle.trigger(state, more={"scheduled_time": str(due)})
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     assert idle.approve(run_id)["deleted"] == 5
     assert db.existing(ids + young) == set(young)
     running = next(state for state in db.states(run_id) if state["name"] == "Running")["timestamp"]

@@ -53,7 +53,7 @@ def test_names_and_notes(api, db, janitor, history, name):
     flow = re.sub("[/%&<>]", "", text)[:1000]
     [ids] = history({"flow": flow, "names": [text], "state_name": state, "start_time": ago, "end_time": ago})
     run_id = janitor.trigger(state, more={"name": text})
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     preview = janitor.preview(run_id)
     assert_preview_is_whole(preview)
     janitor.answer(run_id, True, notes=text)
@@ -85,7 +85,7 @@ def test_job_variables(api, db, idle, old, worker, value):
     db.write("UPDATE flow_run SET job_variables = ? WHERE id = ?",
              json.dumps({"batch_pause_ms": value, "approval_timeout": value}), run_id)
     one = worker(idle.pool)
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     assert idle.approve(run_id)["deleted"] == 2 and db.existing(ids) == set()
     one.stop()
     assert_run_is_clean(db, run_id, idle.preview(run_id))

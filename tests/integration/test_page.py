@@ -92,7 +92,7 @@ def test_every_end_leaves_a_report(api, db, janitor, old, page, end):
     more = {"job_variables": {"approval_timeout": 10}} if end == "expired" else {}
     run_id = janitor.trigger(state, **config, **more)
     if steps:
-        api.wait_state(run_id, "Paused")
+        api.wait_question(run_id)
     if end in ("rejected", "dry_run"):
         janitor.answer(run_id, end == "dry_run", "a *note* | here")
     if end == "cancelled":

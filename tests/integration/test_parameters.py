@@ -101,7 +101,7 @@ def test_missing_fields_get_their_defaults(api, janitor, history, parameters, ex
     history(*({"flow": "defaults", "state_type": kind, "state_name": name, "start_time": long_ago, "end_time": long_ago}
               for kind, name in (("COMPLETED", "Completed"), ("CRASHED", "Crashed"))))
     run_id = api.trigger(janitor.deployment_id, parameters, enforce=False)
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     plan = janitor.plan(run_id)
     assert plan["planned_at"] - plan["cutoff"] == expected.get("retention", timedelta(days=30))
     assert plan["states"] == expected.get("states", DEFAULT_STATES)
@@ -116,7 +116,7 @@ def test_a_partial_config_with_the_schema_enforced(api, db, janitor, history):
         {"flow": "partial", "count": 3, "state_type": "CRASHED", "start_time": from_now(days=-31),
          "end_time": from_now(days=-31)})
     run_id = api.trigger(janitor.deployment_id, {"config": {"dry_run": True}})
-    assert api.wait_state(run_id, "Paused")["parameters"] == {"config": {"dry_run": True}}
+    assert api.wait_question(run_id)["parameters"] == {"config": {"dry_run": True}}
     plan = janitor.plan(run_id)
     [row] = db.query(  # all that anybody left in this database
         "SELECT count(*) AS count FROM flow_run WHERE state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')"

@@ -28,7 +28,7 @@ def test_preview(api, janitor, history):
         {"flow": report, "count": 2, "state_type": "CRASHED", "state_name": failed, "names": ["rep-old", "rep-new"],
          "start_time": from_now(days=-60), "end_time": from_now(days=-60), "spread_seconds": -3600 * 24})
     run_id = janitor.trigger(states_to_clean=[done, failed], retention_period="P35D")
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     plan, preview = janitor.plan(run_id), janitor.preview(run_id)
 
     assert "**Preview: 9 flow runs would be deleted**\n" in preview

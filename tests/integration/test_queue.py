@@ -217,7 +217,7 @@ def test_concurrency_limits(api, db, idle, old, worker, what):
     state, ids = old(20)
     first = idle.trigger(state, batch_size=10, job_variables={"batch_pause_ms": SLOW_MS})
     worker(idle.pool)
-    api.wait_state(first, "Paused")
+    api.wait_question(first)
     idle.answer(first, True)
     idle.wait_left(ids, 10)
     second = idle.trigger(unique("None"))

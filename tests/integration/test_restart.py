@@ -111,7 +111,7 @@ def test_several_waiting_runs_are_taken_up(db, idle, old, worker):
     one = worker(idle.pool)
     asked = [(idle.trigger(state), ids) for state, ids in (old(3) for _ in range(5))]
     for run_id, _ in asked:
-        idle.api.wait_state(run_id, "Paused")
+        idle.api.wait_question(run_id)
     one.stop()
     for number, (run_id, _) in enumerate(asked):
         idle.answer(run_id, number % 2 == 0)

@@ -29,7 +29,7 @@ def test_a_retry_asks_again(api, db, janitor, old, how, approve):
     left = db.existing(first)
 
     api.retry(run_id)
-    api.wait_state(run_id, "Paused")
+    api.wait_question(run_id)
     assert api.input(run_id, janitor.keyset(run_id)["response"]) is None
     assert janitor.plan(run_id)["planned_at"] > plan["planned_at"]
     assert janitor.preview(run_id) != preview

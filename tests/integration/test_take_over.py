@@ -129,7 +129,7 @@ def test_answered_at_the_last_moment(api, db, idle, old, worker):
              (old(2) for _ in range(6))]
     verdicts = {}
     for run_id, _ in asked:
-        api.wait_state(run_id, "Paused")
+        api.wait_question(run_id)
     for number, (run_id, _) in enumerate(asked):
         paused = next(state for state in db.states(run_id) if state["name"] == "Paused")
         until = paused["timestamp"].timestamp() + SHORT_S

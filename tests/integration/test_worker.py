@@ -152,7 +152,7 @@ def test_run_once(db, idle, old, worker):
     one = worker(idle.pool, "--run-once")
     for run_id in due:
         idle.result(run_id)
-    idle.api.wait_state(waiting, "Paused")
+    idle.api.wait_question(waiting)
     after = idle.trigger(unique("None"))
     assert one.process.poll() is None
     assert idle.approve(waiting)["deleted"] == 5

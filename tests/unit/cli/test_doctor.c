@@ -28,7 +28,7 @@ static const struct {
 	struct http_reply reply;
 } usual[] = {
 	{"/health", {.body = "true"}},
-	{"/admin/version", {.body = "\"3.8.8\""}},
+	{"/admin/version", {.body = "\"3.9.1\""}},
 	{"/csrf-token", {.status = 422, .body = "{\"detail\": \"CSRF protection is disabled.\"}"}},
 	{"/flow_runs/bulk_delete",
 	 {.status = 422,
@@ -68,7 +68,7 @@ static struct http_reply answer(void *arg, const struct http_seen *seen)
 		server->bulk_deletes++;
 		(void)strncpy(server->bulk_body, seen->body, sizeof server->bulk_body - 1);
 	}
-	if (begins(seen->path, "/flow_runs/filter"))
+	if (begins(seen->path, "/flow_runs/filter") && server->runs_body[0] == '\0')
 		(void)strncpy(server->runs_body, seen->body, sizeof server->runs_body - 1);
 	if (begins(seen->path, "/work_pools/p/workers/filter") && server->workers_told)
 		return (struct http_reply){.body = "[]"};
@@ -155,10 +155,11 @@ static const struct {
 	{"tokens that fail", {"/csrf-token", {.status = 403}}, {.no_pool = NULL}, "csrf", FINDING_FAIL, "403"},
 	/* version */
 	{"Prefect 2", {"/admin/version", {.body = "\"2.20.4\""}}, {.no_pool = NULL}, "version", FINDING_FAIL, "2.20.4"},
-	{"an old one", {"/admin/version", {.body = "\"3.4.19\""}}, {.no_pool = NULL}, "version", FINDING_WARN, "older than 3.4.20"},
+	{"an old one", {"/admin/version", {.body = "\"3.4.19\""}}, {.no_pool = NULL}, "version", FINDING_WARN, "tested with 3.4.20"},
 	{"the oldest tested", {"/admin/version", {.body = "\"3.4.20\""}}, {.no_pool = NULL}, "version", FINDING_OK, "Prefect 3.4.20"},
-	{"a new one", {"/admin/version", {.body = "\"3.10.0\""}}, {.no_pool = NULL}, "version", FINDING_OK, "newer than"},
-	{"a release candidate", {"/admin/version", {.body = "\"3.8.9rc1\""}}, {.no_pool = NULL}, "version", FINDING_OK, "newer than"},
+	{"the newest tested", {"/admin/version", {.body = "\"3.9.1\""}}, {.no_pool = NULL}, "version", FINDING_OK, "3.8.8, 3.9.1"},
+	{"a new one", {"/admin/version", {.body = "\"3.10.0\""}}, {.no_pool = NULL}, "version", FINDING_WARN, "tested with"},
+	{"a release candidate", {"/admin/version", {.body = "\"3.9.2rc1\""}}, {.no_pool = NULL}, "version", FINDING_WARN, "tested with"},
 	{"the next", {"/admin/version", {.body = "\"4.0.0\""}}, {.no_pool = NULL}, "version", FINDING_WARN, "4.0.0"},
 	{"none", {"/admin/version", {.status = 404}}, {.no_pool = NULL}, "version", FINDING_WARN, "does not say"},
 	{"nonsense", {"/admin/version", {.body = "\"a\\nb\""}}, {.no_pool = NULL}, "version", FINDING_WARN, "a?b"},

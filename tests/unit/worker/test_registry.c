@@ -9,6 +9,8 @@
 
 #define HOUR_MS 3600000
 
+static const struct run_form unseen;
+
 static const char *id_of(int number, char id[UUID_SIZE])
 {
 	(void)snprintf(id, UUID_SIZE, "00000000-0000-4000-8000-%012d", number);
@@ -37,7 +39,7 @@ static void holds_a_run_once(void)
 	CHECK("while due", !registry_add(&registry, id, RUN_DUE, false, 0));
 	CHECK_INT("taken", take(&registry, 10, NULL), 1);
 	CHECK("while active", !registry_add(&registry, id, RUN_DUE, false, 0));
-	registry_park(&registry, id);
+	registry_park(&registry, id, &unseen);
 	CHECK("while parked", !registry_add(&registry, id, RUN_DUE, false, 0));
 	CHECK_INT("one", registry_count(&registry), 1);
 	registry_drop(&registry, id);
@@ -92,7 +94,7 @@ static void keeps_the_limit(void)
 	CHECK_INT("second", take(&registry, 9, NULL), 1);
 	CHECK_INT("no slot", take(&registry, 9, &next), -1);
 	CHECK_INT("the clock does not help", next, INT64_MAX);
-	registry_park(&registry, id_of(0, id));
+	registry_park(&registry, id_of(0, id), &unseen);
 	CHECK_INT("a paused run has no slot", take(&registry, 9, NULL), 2);
 	CHECK_INT("no slot", take(&registry, 9, NULL), -1);
 	registry_drop(&registry, id_of(1, id));
@@ -119,7 +121,7 @@ static void moves_runs(void)
 	registry_init(&registry, 1);
 	CHECK("add", registry_add(&registry, id_of(1, id), RUN_DUE, false, 5));
 	CHECK("taken", registry_take(&registry, 5, &run, &next) && !run.ours && run.phase == RUN_ACTIVE);
-	registry_park(&registry, id);
+	registry_park(&registry, id, &unseen);
 	CHECK_INT("parked runs wait", take(&registry, 99, NULL), -1);
 	registry_resume(&registry, id);
 	CHECK("resumed: due at once, and ours", registry_take(&registry, 0, &run, &next) && run.ours);
@@ -132,7 +134,7 @@ static void moves_runs(void)
 	CHECK("gone", registry_count(&registry) == 0 && registry_active(&registry) == 0);
 
 	/* Runs that are not in here. */
-	registry_park(&registry, id);
+	registry_park(&registry, id, &unseen);
 	registry_resume(&registry, id);
 	registry_postpone(&registry, id, true, 0, NULL);
 	registry_drop(&registry, id);
@@ -212,10 +214,44 @@ static void tells_lost_leases(void)
 		else if (row->between == DROPPED)
 			registry_drop_lease(&registry, id);
 		else if (row->between == PARKED)
-			registry_park(&registry, id);
+			registry_park(&registry, id, &unseen);
 		CHECK(row->name, registry_next_lease(&registry, 20, 100, &run) == row->looked);
 		CHECK(row->name, registry_miss_lease(&registry, id, lease, 30) == row->lost);
 		CHECK("not twice", !row->lost || !registry_next_lease(&registry, 10000, 100, &run));
+		registry_done(&registry);
+	}
+}
+
+static void looks_at_forms(void)
+{
+	static const struct {
+		const char *name;
+		struct run_form form;
+		bool looked;
+		int64_t now_ms;
+	} rows[] = {
+		{"nobody has seen it", {.known = false}, true, 0},
+		{"seen a moment ago", {.known = true, .number = 1, .print = 7, .due_ms = 100}, false, 99},
+		{"due", {.known = true, .number = 1, .print = 7, .due_ms = 100}, true, 100},
+		{"not there, and due", {.known = true, .number = 1, .due_ms = 100}, true, 100},
+		{"paused by hand", {.known = true, .due_ms = 100}, false, HOUR_MS},
+	};
+
+	EACH(row, rows)
+	{
+		struct registry registry;
+		struct run run;
+		char id[UUID_SIZE];
+
+		registry_init(&registry, 1);
+		CHECK("add", registry_add(&registry, id_of(1, id), RUN_DUE, true, 0));
+		CHECK("not while it is due", !registry_next_form(&registry, HOUR_MS, 1, &run));
+		CHECK_INT(row->name, take(&registry, 0, NULL), 1);
+		CHECK("not while it is active", !registry_next_form(&registry, HOUR_MS, 1, &run));
+		registry_park(&registry, id, &row->form);
+		CHECK(row->name, registry_next_form(&registry, row->now_ms, 50, &run) == row->looked);
+		CHECK(row->name, !row->looked || run.form.print == row->form.print);
+		CHECK("not twice", !row->form.known || !registry_next_form(&registry, row->now_ms, 50, &run));
 		registry_done(&registry);
 	}
 }
@@ -336,7 +372,7 @@ static void body(struct crowd *crowd, int number)
 	if (turn >= TURNS)
 		registry_drop(&crowd->registry, id);
 	else if (turn % 2 == 1)
-		registry_park(&crowd->registry, id);
+		registry_park(&crowd->registry, id, &unseen);
 	else
 		registry_postpone(&crowd->registry, id, true, 0, NULL);
 }
@@ -395,5 +431,5 @@ static void serves_many_threads(void)
 }
 
 UNIT_SUITE("worker/registry", TEST(holds_a_run_once), TEST(takes_the_earliest), TEST(keeps_the_limit), TEST(moves_runs),
-           TEST(lists_parked_runs), TEST(tells_lost_leases), TEST(measures_what_waits), TEST(does_not_sleep_over_news),
+           TEST(lists_parked_runs), TEST(tells_lost_leases), TEST(looks_at_forms), TEST(measures_what_waits), TEST(does_not_sleep_over_news),
            TEST(serves_many_threads))

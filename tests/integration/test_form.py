@@ -1,0 +1,162 @@
+"""The form of a question is there whatever happens: it is stored after the pause, and put back where it is missing."""
+
+import json
+
+import proxy as act
+import pytest
+from harness import wait_until
+
+pytestmark = [pytest.mark.versions, pytest.mark.databases]
+PARTS = ("schema", "description")
+PUT_BACK_SECONDS = 30  # a form is looked at every 12 s at the tests' pace
+
+
+def form(db, janitor, run_id):
+    """What a person would see: the parts that are there, decoded."""
+    inputs, keyset = db.inputs(run_id), janitor.keyset(run_id)
+    return {part: json.loads(inputs[keyset[part]]) for part in PARTS if keyset[part] in inputs}
+
+
+def wait_form(db, janitor, run_id, wanted=None, timeout=PUT_BACK_SECONDS):
+    def seen():
+        found = form(db, janitor, run_id)
+        return set(found) == set(PARTS) and (wanted is None or found == wanted) and found
+    return wait_until(seen, timeout, f"the form of {run_id}")
+
+
+def approve(db, janitor, run_id, ids):
+    janitor.answer(run_id, True)
+    assert janitor.result(run_id)["deleted"] == len(ids)
+    assert db.existing(ids) == set()
+
+
+PAUSE = ("POST", "/set_state$", '"PAUSED"')
+DESCRIPTION = ("POST", "/input$", '"paused-1-description"')
+SCHEMA = ("POST", "/input$", '"paused-1-schema"')
+
+
+@pytest.mark.parametrize("moment, side", [(PAUSE, "after"), (DESCRIPTION, "before"), (DESCRIPTION, "after"), (SCHEMA, "before"),
+                                          (SCHEMA, "after")],
+                         ids=["paused", "no part", "described", "no schema", "all of it"])
+def test_killed_between_the_pause_and_the_form(api, db, idle, old, worker, proxy, moment, side):
+    state, ids = old(3)
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    held = proxy.add(act.hold(), *moment, side=side)
+    run_id = idle.trigger(state)
+    held.wait()
+    one.kill()
+    proxy.clear()
+    if "schema" not in form(db, idle, run_id):
+        assert api.resume(run_id, {"approve": True})["status"] == "REJECT"  # half a form is none
+    worker(idle.pool, name=one.name)
+    shown = wait_form(db, idle, run_id)
+    assert "3 flow runs would be deleted" in shown["description"]
+    approve(db, idle, run_id, ids)
+    assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused", "Running", "Completed"]
+
+
+def test_killed_and_taken_over(api, db, idle, old, worker, proxy):
+    """Its worker never comes back: another one puts the form there."""
+    state, ids = old(3)
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    held = proxy.add(act.hold(), *DESCRIPTION)
+    run_id = idle.trigger(state)
+    held.wait()
+    one.kill()
+    proxy.clear()
+    worker(idle.pool)
+    wait_form(db, idle, run_id, timeout=60)
+    approve(db, idle, run_id, ids)
+
+
+def damage(api, run_id, key, value=None):
+    api.delete(f"/flow_runs/{run_id}/input/{key}")
+    if value is not None:
+        api.post(f"/flow_runs/{run_id}/input", {"key": key, "value": value})
+
+
+@pytest.mark.parametrize("changes", [
+    {"paused-1-schema": None},
+    {"paused-1-schema": None, "paused-1-description": None},
+    {"paused-1-description": '"Nothing to see here"'},
+    {"paused-1-description": "not JSON"},
+    {"paused-1-schema": '{"type": "object", "properties": {}}'},
+], ids=["no schema", "nothing", "another text", "no text", "another schema"])
+def test_a_damaged_form_is_put_back(api, db, idle, old, worker, changes):
+    state, ids = old(2)
+    worker(idle.pool)
+    run_id = idle.ask(state)
+    before = form(db, idle, run_id)
+    for key, value in changes.items():
+        damage(api, run_id, key, value)
+    wait_form(db, idle, run_id, before)
+    idle.wait_log(run_id, "is put back")
+    approve(db, idle, run_id, ids)
+
+
+@pytest.mark.parametrize("lost", [["cleanup-form"], ["cleanup-form", "cleanup-preview"]], ids=["its text", "and the counts"])
+def test_damaged_while_nobody_watches(api, db, idle, old, worker, lost):
+    """Also without the text that is kept: it is made again from the plan."""
+    state, ids = old(2)
+    one = worker(idle.pool)
+    run_id = idle.ask(state)
+    before = form(db, idle, run_id)
+    one.kill()
+    for key in ["paused-1-schema", "paused-1-description", *lost]:
+        damage(api, run_id, key)
+    worker(idle.pool, name=one.name)
+    after = wait_form(db, idle, run_id)
+    assert after["schema"] == before["schema"] and after["description"] == before["description"]
+    approve(db, idle, run_id, ids)
+
+
+def test_a_form_that_cannot_be_stored(api, db, idle, old, worker, proxy, cli):
+    """The run's log and doctor say so; when it can be stored, it is there."""
+    state, ids = old(2)
+    idle.past_schema()
+    worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    refused = proxy.add(act.status(400), *SCHEMA, count=None)
+    run_id = idle.trigger(state)
+    api.wait_state(run_id, "Paused")
+    idle.wait_log(run_id, "nobody can answer: the form of this approval is not there", timeout=30)
+    doctor = cli("doctor", "--deployment", idle.name)
+    assert doctor.returncode == 1 and "1 of 1 waiting runs have no form" in doctor.stdout
+    refused.remove()
+    wait_form(db, idle, run_id)
+    assert [line for line in api.logs(run_id) if "nobody can answer" in line][1:] == []
+    approve(db, idle, run_id, ids)
+
+
+def test_without_a_plan_there_is_no_form(api, db, idle, old, worker):
+    state, ids = old(2)
+    one = worker(idle.pool)
+    run_id = idle.ask(state)
+    one.kill()
+    for key in ("paused-1-schema", "cleanup-plan"):
+        damage(api, run_id, key)
+    worker(idle.pool, name=one.name)
+    idle.wait_log(run_id, "nobody can answer: the form of this approval is not there", timeout=30)
+    assert "paused-1-schema" not in db.inputs(run_id)
+    assert api.resume(run_id, {"approve": True})["status"] == "REJECT"
+    assert db.existing(ids) == set(ids)
+
+
+def test_paused_by_hand_has_no_form(api, db, idle, old, worker, proxy):
+    """A pause from the UI is not a question: who looks after forms looks once, and leaves it alone."""
+    state, ids = old(30)
+    worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state, batch_size=10, job_variables={"batch_pause_ms": 1500})
+    idle.answer(run_id, True)
+    idle.wait_left(ids, 20)
+    api.suspend(run_id)
+    idle.wait_log(run_id, "paused from outside")
+    begin = len(proxy.seen)
+
+    def requests(path):
+        return sum(path in request.path for request in proxy.seen[begin:])
+
+    wait_until(lambda: requests("/flow_runs/filter") > 20, 60, "the watch has looked twenty times")
+    assert requests(f"/flow_runs/{run_id}") < 20
+    api.resume(run_id)
+    assert idle.result(run_id)["deleted"] == 30
+    assert "put back" not in "".join(api.logs(run_id))
