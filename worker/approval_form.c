@@ -72,7 +72,8 @@ static int store_part(struct prefect *prefect, const char *flow_run_id, const st
 	char key[QUESTION_KEY_SIZE];
 
 	int rc = run_input_create(prefect, flow_run_id, question_input_key(question, part, key), value, err);
-	return rc == ERR_CONFLICT ? run_input_replace(prefect, flow_run_id, key, value, err) : rc;
+	/* Another value is there, or something that is no JSON. */
+	return rc == ERR_CONFLICT || rc == ERR_DECODE ? run_input_replace(prefect, flow_run_id, key, value, err) : rc;
 }
 
 int approval_form_store(struct prefect *prefect, const char *flow_run_id, const struct question *question,
