@@ -230,7 +230,7 @@ async def show_artifacts(db, session, artifacts):
 async def flow_ids(db, names):
     async with db.session_context(begin_transaction=True, with_for_update=True) as session:
         query = sa.select(db.Flow.name, db.Flow.id).where(db.Flow.name.in_(names))
-        known = dict((await session.execute(query)).tuples().all())
+        known = {key: value for key, value in (await session.execute(query)).all()}
         new = [{"id": uuid.uuid4(), "name": name} for name in names if name not in known]
         if new:
             await session.execute(sa.insert(db.Flow), new)

@@ -1,44 +1,7 @@
 // What a person does in Prefect's UI, from the deployment's page to the report: a Custom run with values of its own, the
-// run's page, Resume with notes, the end. Reads from standard input, as JSON: page (the deployment's), folder (for
-// screenshots; failed.png after a failure), profile (an empty folder for the browser), parameters (label: value), notes.
-// Prints what was seen as JSON. tests/integration/test_browser.py runs it and looks into the database.
-import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
-
-const wanted = JSON.parse(readFileSync(0));
-const origin = new URL(wanted.page).origin;
-const seen = {};
-const outside = new Set();
-
-const browser = await chromium.launchPersistentContext(wanted.profile, {
-	executablePath: '/usr/bin/chromium',
-	viewport: { width: 1280, height: 900 },
-	timezoneId: 'UTC',
-	args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-		'--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
-});
-const page = browser.pages()[0];
-page.setDefaultTimeout(45000);
-
-// Nothing but the server is reached, and the test says what was asked for.
-await browser.route((url) => url.origin !== origin, (route) => {
-	outside.add(new URL(route.request().url()).host);
-	return route.abort();
-});
-
-const picture = (name) => page.screenshot({ path: `${wanted.folder}/${name}.png` });
-
-// On SQLite the server may answer 503 (database is locked); the UI says so and the person presses again.
-async function press(button, path) {
-	for (let tries = 0; tries < 20; tries++) {
-		const answer = page.waitForResponse((response) => response.url().includes(path) && response.request().method() === 'POST');
-		await button.click();
-		const status = (await answer).status();
-		if (status !== 503)
-			return status;
-	}
-	throw new Error(`${path}: 503 twenty times`);
-}
+// run's page, Resume with notes, the end. Wants (ui.mjs) besides: parameters (label: value), notes.
+// tests/integration/test_browser.py runs it and looks into the database.
+import { page, picture, play, press, seen, wanted } from './ui.mjs';
 
 async function startCustomRun() {
 	await page.goto(wanted.page);
@@ -105,16 +68,4 @@ async function readReport() {
 	await picture('report');
 }
 
-try {
-	await startCustomRun();
-	await resume();
-	await readResult();
-	await readReport();
-} catch (error) {
-	await picture('failed').catch(() => {});
-	console.error(`${error.stack}\non ${page.url()}\n${await page.locator('body').ariaSnapshot().catch(() => '')}`);
-	process.exitCode = 1;
-} finally {
-	await browser.close();
-}
-console.log(JSON.stringify({ ...seen, outside: [...outside] }));
+await play(startCustomRun, resume, readResult, readReport);

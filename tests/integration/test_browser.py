@@ -1,7 +1,6 @@
-"""The whole story as a person lives it in Prefect's UI: tests/browser/cleanup.mjs presses the buttons."""
+"""The whole story as a person lives it in Prefect's UI: the scripts of tests/browser press the buttons."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -15,14 +14,13 @@ TIMEOUT = 300
 
 @pytest.fixture
 def browse(tmp_path):
-    """Runs the script; what it saw. Its pictures are in build/browser, failed.png after a failure."""
+    """Runs a script; what it saw. Its pictures are in build/browser, failed.png after a failure."""
 
-    def run(**wanted):
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir(parents=True)
+    def run(script, **wanted):
+        FOLDER.mkdir(parents=True, exist_ok=True)
         (tmp_path / "profile").mkdir()
         wanted |= {"folder": str(FOLDER), "profile": str(tmp_path / "profile")}
-        done = subprocess.run(["node", PROJECT / "tests/browser/cleanup.mjs"], input=json.dumps(wanted), text=True,
+        done = subprocess.run(["node", PROJECT / "tests/browser" / script], input=json.dumps(wanted), text=True,
                               capture_output=True, timeout=TIMEOUT, env=environment(HOME=tmp_path))
         assert done.returncode == 0, f"{done.stderr}\nseen: {done.stdout}\nsee {FOLDER}/failed.png"
         return json.loads(done.stdout)
@@ -39,7 +37,7 @@ def test_a_cleanup_by_hand(server, api, db, cli, worker, history, browse):
     worker(janitor.pool)
 
     page = f"{server.url.removesuffix('/api')}/v2/deployments/deployment/{janitor.deployment_id}"
-    seen = browse(page=page, notes="as agreed on Monday", parameters={"Retention Period": "P2Y", "Batch Size": "10"})
+    seen = browse("cleanup.mjs", page=page, notes="as agreed on Monday", parameters={"Retention Period": "P2Y", "Batch Size": "10"})
 
     run = api.run(seen["run"])
     config = run["parameters"]["config"]
@@ -59,3 +57,13 @@ def test_a_cleanup_by_hand(server, api, db, cli, worker, history, browse):
     assert db.existing(old) == set() and db.existing(kept) == set(kept)
     # The UI needs no other host: what it asked one for (its analytics, also where they are off) was refused.
     assert set(seen["outside"]) <= {"sr-client-cfg.amplitude.com"}
+
+
+def test_approved_in_the_v1_ui(server, api, db, janitor, old, browse):
+    state, ids = old(4)
+    run_id = janitor.ask(state)
+    seen = browse("resume_v1.mjs", page=f"{server.url.removesuffix('/api')}/runs/flow-run/{run_id}", notes="from the old UI")
+    assert seen["resumed"] == 201 and "4 flow runs would be deleted" in seen["form"]
+    result = janitor.result(run_id)
+    assert (result["status"], result["deleted"], result["notes"]) == ("completed", 4, "from the old UI")
+    assert db.existing(ids) == set()
