@@ -10,7 +10,7 @@
 
 /* A DeploymentCreate without the flow's id, a new reference. @existing: the deployment as the server describes it, or NULL; what
  * nobody named (flag, environment, file) stays as it is there. Source: POST /deployments/ replaces schedules, parameters and tags as a
- * whole and leaves what is not in the body, Prefect 3.4.20 to 3.8.8. Returns 0, ERR_USAGE or ERR_NOMEM. */
+ * whole and leaves what is not in the body, Prefect 3.4.20 to 3.9.1. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int deploy_body(const struct settings *settings, const json_t *existing, json_t **ret_body, struct error *err) MUST_CHECK;
 
 /* Is what the settings name right by itself? Before the server is asked anything. */

@@ -4,7 +4,7 @@
  * Nothing is changed on the server. The limit of bulk_delete is learned by a request that is refused: a limit that no
  * server takes, and besides a filter that names one run of a random id, which cannot exist. Where the server protects
  * itself against CSRF it makes a token for this session, as for every client.
- * Sources: the paths beside each check, Prefect 3.4.20 to 3.8.8. Blocks for as many requests as there are checks.
+ * Sources: the paths beside each check, Prefect 3.4.20 to 3.9.1. Blocks for as many requests as there are checks.
  * Thread rule: main thread. */
 #ifndef CLI_DOCTOR_H
 #define CLI_DOCTOR_H

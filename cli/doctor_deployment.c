@@ -100,7 +100,7 @@ void doctor_check_parameters(struct doctor *doctor, struct finding *finding)
 	policy_release(&policy);
 }
 
-/* The tag that the server's scheduler gives its runs (Prefect 3.4.20 to 3.8.8). */
+/* The tag that the server's scheduler gives its runs (Prefect 3.4.20 to 3.9.1). */
 #define OF_A_SCHEDULE "auto-scheduled"
 
 /* The next run of a schedule that is waiting for its time; ret_at is 0 where there is none. Not one that somebody started

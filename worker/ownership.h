@@ -6,7 +6,7 @@
  * winner puts its name and its instance (one per process) into the run's labels, which is what a body compares
  * before every batch: a former owner that comes back sees another instance there, and stops.
  *
- * Source: /flow_runs/{id}/input, 409 for a key that is there; Prefect 3.4.20 to 3.8.8. Thread rule: no state. */
+ * Source: /flow_runs/{id}/input, 409 for a key that is there; Prefect 3.4.20 to 3.9.1. Thread rule: no state. */
 #ifndef WORKER_OWNERSHIP_H
 #define WORKER_OWNERSHIP_H
 

@@ -2,7 +2,7 @@
  *
  * Every artifact is a version of its key; the server keeps the latest of a key beside the table of all (artifact_collection)
  * and moves it back when that one is deleted. Deleting a flow run leaves its artifacts behind.
- * Sources: the paths beside each function, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Sources: the paths beside each function, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_ARTIFACT_H
 #define PREFECT_ARTIFACT_H
 

@@ -1,5 +1,5 @@
 /* Automations: what the server does by itself when an event happens, or does not; and events of our own.
- * Source: /automations and /events, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Source: /automations and /events, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_AUTOMATION_H
 #define PREFECT_AUTOMATION_H
 

@@ -1,5 +1,5 @@
 /* Block documents: what Prefect keeps of an address, with its secrets, for its own actions.
- * Source: /block_types, /block_schemas and /block_documents, Prefect 3.4.20 to 3.8.8. Every server brings the types
+ * Source: /block_types, /block_schemas and /block_documents, Prefect 3.4.20 to 3.9.1. Every server brings the types
  * "webhook" and those that notify ("slack-webhook", ...). Thread rule: none shared. */
 #ifndef PREFECT_BLOCK_H
 #define PREFECT_BLOCK_H

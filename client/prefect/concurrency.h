@@ -1,5 +1,5 @@
 /* Leases: a run of a deployment with a concurrency limit has its slot for some minutes, and has to say that it still
- * needs it. Source: POST /v2/concurrency_limits/leases/{id}/renew, Prefect 3.4.20 to 3.8.8; the server gives leases to
+ * needs it. Source: POST /v2/concurrency_limits/leases/{id}/renew, Prefect 3.4.20 to 3.9.1; the server gives leases to
  * clients whose User-Agent it knows (prefect.c). Thread rule: no state. */
 #ifndef PREFECT_CONCURRENCY_H
 #define PREFECT_CONCURRENCY_H

@@ -1,5 +1,5 @@
 /* Flows and deployments.
- * Source: /flows and /deployments, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Source: /flows and /deployments, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_DEPLOYMENT_H
 #define PREFECT_DEPLOYMENT_H
 

@@ -1,5 +1,5 @@
 /* Flow runs: reading, finding, counting, deleting.
- * Sources: the paths beside each function, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Sources: the paths beside each function, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_FLOW_RUN_H
 #define PREFECT_FLOW_RUN_H
 
@@ -36,7 +36,7 @@ void flow_runs_release(struct flow_run *runs, size_t count);
 bool flow_run_pause_fired(const struct flow_run *run, const char *pause_key);
 
 /* Did the server itself end the run, since nobody answered its pause in time? By the words of its two ways to do so:
- * services/pause_expirations.py and HandleResumingPausedFlows, the same in Prefect 3.4.20 to 3.8.8. */
+ * services/pause_expirations.py and HandleResumingPausedFlows, the same in Prefect 3.4.20 to 3.9.1. */
 bool flow_run_pause_expired(const struct flow_run *run);
 
 /* GET /flow_runs/{id}. ERR_NOT_FOUND where it was deleted. */

@@ -13,8 +13,8 @@
 #define API_VERSION "0.8.4"
 /* The server gives a lease on a slot of a deployment's concurrency limit only to a client that calls itself
  * "prefect/VERSION (API ...)" with a version from 3.4.11 on, and takes it back from any other one when its run starts:
- * RemoveDeploymentConcurrencyLeaseForOldClientVersions, Prefect 3.4.20 to 3.8.8. */
-#define USER_AGENT "prefect/3.8.8 (API " API_VERSION ";prefect-janitor/" JANITOR_VERSION ")"
+ * RemoveDeploymentConcurrencyLeaseForOldClientVersions, Prefect 3.4.20 to 3.9.1. */
+#define USER_AGENT "prefect/3.9.1 (API " API_VERSION ";prefect-janitor/" JANITOR_VERSION ")"
 
 struct prefect {
 	struct http *http;

@@ -2,7 +2,7 @@
  *
  * It turns HTTP statuses into error codes with the server's own words, fetches a CSRF token where the
  * server asks for one (GET /csrf-token, 3.x), and keeps the difference between the server's clock
- * and ours. Recorded against Prefect 3.8.8, 3.6.29 and 3.4.20.
+ * and ours. Recorded against Prefect 3.9.1, 3.8.8, 3.6.29 and 3.4.20.
  * Thread rule: a struct prefect belongs to one thread; a struct server_clock is shared. */
 #ifndef PREFECT_PREFECT_H
 #define PREFECT_PREFECT_H

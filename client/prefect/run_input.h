@@ -1,6 +1,6 @@
 /* Inputs of a flow run: named JSON values kept on the server, which is where checkpoints, the form of
  * an approval and its answer live.
- * Source: /flow_runs/{id}/input, Prefect 3.4.20 to 3.8.8: a key can be created once; 409 after that.
+ * Source: /flow_runs/{id}/input, Prefect 3.4.20 to 3.9.1: a key can be created once; 409 after that.
  * Thread rule: none shared. */
 #ifndef PREFECT_RUN_INPUT_H
 #define PREFECT_RUN_INPUT_H

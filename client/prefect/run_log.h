@@ -1,4 +1,4 @@
-/* Log lines of flow runs. Source: /logs/, Prefect 3.4.20 to 3.8.8. */
+/* Log lines of flow runs. Source: /logs/, Prefect 3.4.20 to 3.9.1. */
 #ifndef PREFECT_RUN_LOG_H
 #define PREFECT_RUN_LOG_H
 

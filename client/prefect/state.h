@@ -2,7 +2,7 @@
  *
  * Every change goes through the server's orchestration rules (force is never used) and carries a
  * transition id, so that a repeated proposal is answered with what the first one did.
- * Source: POST /flow_runs/{id}/set_state, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Source: POST /flow_runs/{id}/set_state, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_STATE_H
 #define PREFECT_STATE_H
 

@@ -2,7 +2,7 @@
  *
  * This program has no tasks; it writes a task run for each step of a flow, so that the run's page shows the steps with
  * their times, their states and arrows between them.
- * Sources: the paths beside each function, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Sources: the paths beside each function, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_TASK_RUN_H
 #define PREFECT_TASK_RUN_H
 

@@ -1,5 +1,5 @@
 /* Work pools, their workers and the runs that are scheduled in them.
- * Source: /work_pools, Prefect 3.4.20 to 3.8.8. Thread rule: none shared. */
+ * Source: /work_pools, Prefect 3.4.20 to 3.9.1. Thread rule: none shared. */
 #ifndef PREFECT_WORK_POOL_H
 #define PREFECT_WORK_POOL_H
 

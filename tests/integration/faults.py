@@ -50,8 +50,10 @@ MOMENTS = {
     "running": Moment("Running", ASKING, "POST", STATE, '"RUNNING"'),
     "plan": Moment("the plan is made (count)", ASKING, "POST", "/flow_runs/count$", '"end_time"'),
     "stored": Moment("the plan is stored", ASKING, "POST", "/input$", '"cleanup-plan"'),
-    "form": Moment("the form is stored", ASKING, "POST", "/input$", '"paused-1-description"'),
     "pause": Moment("Paused", ASKING, "POST", STATE, '"PAUSED"'),
+    "form": Moment("the form's text is stored", ASKING, "POST", "/input$", '"paused-1-description"'),
+    "schema": Moment("the form's schema is stored", ASKING, "POST", "/input$", '"paused-1-schema"'),
+    "form-read": Moment("the form is read back", ASKING, "POST", "/input/filter$", '"paused-1-"'),
     "watch": Moment("the paused run is watched", PAUSED, "POST", "/flow_runs/filter$", "not_any_.*PAUSED"),
     "decision": Moment("the decision is read", ANSWERED, "GET", "/input/paused-1-response$"),
     "begun": Moment("the deletion's begin is stored", ANSWERED, "POST", "/input$", '"cleanup-deletion"'),
@@ -152,7 +154,7 @@ class Cell:
         self.start(unique("worker"), self.proxy.url + "/api")
         if self.moment.armed == ASKING:
             self.cause(rule)
-        self.api.wait_state(self.run_id, "Paused", timeout=GIVE_UP_SECONDS)
+        self.api.wait_question(self.run_id, timeout=GIVE_UP_SECONDS)
         assert self.db.existing(self.ids) == set(self.ids), "deleted without an approval"
         if self.moment.armed != ASKING:
             rule = self.arm()

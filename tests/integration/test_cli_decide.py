@@ -141,6 +141,7 @@ REFUSED = {
     "cancelled": "has ended without a decision: it is Cancelled ",
     "nothing to decide": "has ended without asking: it is Completed ",
     "expired": "has expired: nobody decided by ",
+    "without a form": "has no form, so that the server takes no answer: a running worker",
     "paused by hand": "is Suspended without a question: somebody paused it by hand; ",
 }
 
@@ -153,12 +154,13 @@ def undecidable(server, api, db, cli, old):
     worker = Worker(server.url, server.home, own.pool)
     try:
         runs = {kind: own.trigger(state, **more) for kind, more in {
-            "expired": {"job_variables": {"approval_timeout": 10}}, "approved": {"dry_run": True}, "rejected": {}, "cancelled": {}}.items()}
+            "expired": {"job_variables": {"approval_timeout": 10}}, "approved": {"dry_run": True}, "rejected": {}, "cancelled": {},
+            "without a form": {}}.items()}
         runs["nothing to decide"] = own.trigger(unique("None"))
         for kind in ("not asked yet", "paused by hand"):
             runs[kind] = own.trigger(state, more={"scheduled_time": str(from_now(hours=1))})
         api.suspend(runs["paused by hand"])
-        for kind in ("approved", "rejected", "cancelled"):
+        for kind in ("approved", "rejected", "cancelled", "without a form"):
             api.wait_question(runs[kind])
         own.answer(runs["approved"], True)
         own.answer(runs["rejected"], False, "no")
@@ -168,6 +170,7 @@ def undecidable(server, api, db, cli, old):
             api.wait_state(runs[kind], name)
     finally:
         worker.close()
+    api.delete(f"/flow_runs/{runs['without a form']}/input/paused-1-schema")
     return runs | {"no such id": UNKNOWN_ID, "no such name": "no-such-run", "of another flow": kept[0]}, kept
 
 
