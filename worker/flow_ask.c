@@ -70,6 +70,8 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 	                               "schema", question_input_key(q, "schema", keys[1]),
 	                               "description", question_input_key(q, "description", keys[2]),
 	                               "response", question_input_key(q, "response", keys[3]));
+	if (details == NULL) /* a pause without them would never end */
+		return error_nomem(err);
 	flow_log(ctx, LOG_LEVEL_INFO, "waiting for an approval until %s: open this run and choose Resume",
 	         time_format_human(until, buf));
 	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};

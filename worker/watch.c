@@ -212,9 +212,7 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 	return rc;
 }
 
-/* Is the form of each parked run there, as it was stored? An executor looks at one that nobody of this process has seen, and
- * puts back one that is not. One request a round: with many parked runs the looks are spread. */
-static int watch_forms(struct worker *worker, struct prefect *prefect, struct error *err)
+int watch_forms(struct worker *worker, struct prefect *prefect, struct error *err)
 {
 	int64_t every_ms = FORM_EVERY_ROUNDS * worker->settings->watch_ms;
 	struct run run;

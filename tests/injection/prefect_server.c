@@ -210,6 +210,24 @@ static bool pause_has_fired(const struct prefect_server *server, const json_t *k
 	return false;
 }
 
+/* As from 3.9 on: what is stored under the keys of a pause belongs to an earlier attempt. */
+static void forget_inputs(struct prefect_server *server, const json_t *keyset)
+{
+	const char *part;
+	json_t *key;
+
+	json_object_foreach((json_t *)(uintptr_t)keyset, part, key)
+		(void)json_array_remove(server->inputs, find_input(server, json_string_value(key)));
+}
+
+bool prefect_server_can_be_answered(const struct prefect_server *server)
+{
+	const json_t *keyset = json_object_get(json_object_get(server->state, "state_details"), "run_input_keyset");
+	const char *schema = json_string_value(json_object_get(keyset, "schema"));
+
+	return is_state(server, "PAUSED") && schema != NULL && find_input(server, schema) < json_array_size(server->inputs);
+}
+
 static struct http_reply set_state(struct prefect_server *server, json_t *proposed)
 {
 	const char *type = json_string_value(json_object_get(proposed, "type"));
@@ -229,6 +247,8 @@ static struct http_reply set_state(struct prefect_server *server, json_t *propos
 		return verdict(server, "REJECT", "This pause has already fired.");
 	if (key != NULL)
 		(void)json_array_append(server->fired, key);
+	if (strcmp(type, "PAUSED") == 0)
+		forget_inputs(server, json_object_get(details, "run_input_keyset"));
 	enter(server, json_incref(proposed));
 	return verdict(server, "ACCEPT", NULL);
 }
@@ -299,6 +319,7 @@ static struct http_reply carry_out(struct prefect_server *server, const struct h
 		 {.body = "{\"id\": \"" ID_C "\", \"flow_id\": \"" ID_B "\", \"name\": \"d\", \"job_variables\": {\"batch_pause_ms\": 5, \"batch_pause_max_ms\": 5}}"}},
 		{"POST", "/logs/", {.status = 201}},
 		{"POST", "/deployments/filter", {.body = "[]"}},
+		{"GET", "/admin/version", {.body = "\"3.9.1\""}},
 	};
 	AUTO_JSON *body = json_loads(seen->body, JSON_DECODE_ANY, NULL);
 

@@ -63,6 +63,9 @@ const char *prefect_server_state(const struct prefect_server *server);
 const char *prefect_server_message(const struct prefect_server *server);
 bool prefect_server_ended(const struct prefect_server *server);
 
+/* Is the run Paused, with a form? */
+bool prefect_server_can_be_answered(const struct prefect_server *server);
+
 /* What a person does in the UI while the run is Paused. */
 void prefect_server_answer(struct prefect_server *server, bool approve);
 

@@ -59,12 +59,15 @@ static void run_due(struct life *life)
 static void watch_once(struct life *life)
 {
 	struct run run;
+	struct error err;
 	size_t parked = 0;
 	size_t queued = 0;
 
 	if (registry_list(&life->worker.registry, RUN_PARKED, &parked, &run, 1) == 1 &&
 	    strcmp(prefect_server_state(life->server), "PAUSED") != 0)
 		registry_resume(&life->worker.registry, run.id);
+	if (watch_forms(&life->worker, life->prefect, &err) != 0)
+		failing_pass(1);
 	/* There is no other run that it could wait for. */
 	if (registry_list(&life->worker.registry, RUN_QUEUED, &queued, &run, 1) == 1)
 		registry_resume(&life->worker.registry, run.id);
@@ -100,7 +103,7 @@ static void live(struct prefect_server *server, const char *url, bool approve)
 		watch_once(&life);
 		run_due(&life);
 		failing_exempt(true);
-		if (strcmp(prefect_server_state(server), "PAUSED") == 0)
+		if (prefect_server_can_be_answered(server))
 			prefect_server_answer(server, approve);
 		failing_exempt(false);
 		failing_pass(10000);
