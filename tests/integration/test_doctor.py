@@ -14,7 +14,7 @@ from janitor import Janitor
 
 SECRET = "hush-hush"
 NAMES = ["configuration", "address", "tls", "auth", "csrf", "version", "bulk-delete", "database", "clock", "deployment",
-         "schema", "parameters", "schedule", "ai", "work-pool", "work-queue", "worker"]
+         "schema", "parameters", "schedule", "ai", "work-pool", "work-queue", "worker", "approvals"]
 
 
 NO_BULK_DELETE = os.environ.get("PREFECT_VERSION", "").startswith("3.4.")
@@ -117,7 +117,7 @@ def test_the_address(doctor, healthy, server):
 def test_no_deployment(doctor, healthy, cli):
     found = Findings(cli("doctor", "--output", "json", "--deployment", unique("no"), "--pool", healthy.pool))
     found.assert_only("fail", "deployment", "prefect-janitor deploy")
-    assert found.of("skip") == ["schema", "parameters", "schedule", "work-queue"]
+    assert found.of("skip") == ["schema", "parameters", "schedule", "work-queue", "approvals"]
 
 
 def test_no_pool(doctor, healthy):
