@@ -14,6 +14,7 @@
 
 /* Runs that wait for a decision and whose forms are looked at, the latest first. */
 #define FORMS_LOOKED_AT 20
+#define FORM_COMES_MS 1000
 
 /* A run that nobody fetched for so long is late: the worker asks every ten seconds. */
 #define LATE_US (2 * 60 * US_PER_SEC)
@@ -304,6 +305,10 @@ void doctor_check_forms(struct doctor *doctor, struct finding *finding)
 
 		if (question.number != 0)
 			rc = approval_form_stored(doctor->prefect, runs[i].id, &question, &print, &err);
+		if (rc == 0 && print == 0) { /* it comes a moment after the pause */
+			(void)stop_wait(NULL, FORM_COMES_MS);
+			rc = approval_form_stored(doctor->prefect, runs[i].id, &question, &print, &err);
+		}
 		asking += question.number != 0;
 		without += print == 0;
 		if (print == 0)
@@ -317,7 +322,8 @@ void doctor_check_forms(struct doctor *doctor, struct finding *finding)
 		            "run's log says why: cancel the run and start another", "%zu of %zu waiting runs have no form, such as '%s': nobody "
 		            "can answer", without, asking, missing);
 	else if (asking > 0)
-		finding_set(finding, FINDING_OK, NULL, "%zu waiting, and each shows its form", asking);
+		finding_set(finding, FINDING_OK, NULL, "%s%zu waiting, and each shows a form", count == FORMS_LOOKED_AT ? "the latest " : "",
+		            asking);
 	else
 		finding_set(finding, FINDING_OK, NULL, "no run waits for a decision");
 }

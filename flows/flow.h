@@ -46,9 +46,10 @@ struct flow_form {
 void flow_form_release(struct flow_form *form);
 
 /* Makes the form of the question that the run is Paused for, the same as flow_ask() was given, from what is stored with the
- * run. Called while the run is Paused, maybe in another process than the one that asked. @ctx is only for reading: nothing
- * here may wait for the run to go on. An error where what is stored does not tell. */
-typedef int flow_form_maker(struct flow_ctx *ctx, struct flow_form *ret_form, struct error *err);
+ * run; @shown is what the form is now, with NULL for a part that is missing or unreadable. Called while the run is Paused, maybe in
+ * another process than the one that asked. @ctx is only for reading: nothing here may wait for the run to go on, or for an outage.
+ * An error where what is stored does not tell, or is not what was shown. */
+typedef int flow_form_maker(struct flow_ctx *ctx, const struct flow_form *shown, struct flow_form *ret_form, struct error *err);
 
 struct flow_spec {
 	const char *name; /* the flow's name on the server */

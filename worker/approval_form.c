@@ -16,23 +16,18 @@ void flow_form_release(struct flow_form *form)
 	*form = (struct flow_form){0};
 }
 
-static uint64_t print(const json_t *schema, const char *description)
+uint64_t approval_form_print(const struct flow_form *form)
 {
-	AUTO_FREE char *text = json_is_object(schema) ? json_write(schema, JSON_SORT_KEYS) : NULL;
+	AUTO_FREE char *text = json_is_object(form->schema) ? json_write(form->schema, JSON_SORT_KEYS) : NULL;
 	uint64_t hash = PRINT_START;
 
-	if (text == NULL || description == NULL)
+	if (text == NULL || form->description == NULL)
 		return 0;
 	for (const char *at = text; *at != '\0'; at++)
 		hash = (hash ^ (unsigned char)*at) * PRINT_PRIME;
-	for (const char *at = description; *at != '\0'; at++)
+	for (const char *at = form->description; *at != '\0'; at++)
 		hash = (hash ^ (unsigned char)*at) * PRINT_PRIME;
 	return hash != 0 ? hash : 1;
-}
-
-uint64_t approval_form_print(const struct flow_form *form)
-{
-	return print(form->schema, form->description);
 }
 
 /* The value under @key in a list of inputs: a new reference, NULL where there is none that is JSON. */
@@ -51,18 +46,41 @@ static json_t *value_of(const json_t *inputs, const char *key)
 	return NULL;
 }
 
-int approval_form_stored(struct prefect *prefect, const char *flow_run_id, const struct question *question,
-                         uint64_t *ret_print, struct error *err)
+int approval_form_read(struct prefect *prefect, const char *flow_run_id, const struct question *question,
+                       struct flow_form *ret_form, struct error *err)
 {
 	char key[QUESTION_KEY_SIZE];
 	AUTO_JSON *inputs = NULL;
+	struct flow_form form = {0};
 
 	int rc = run_input_list(prefect, flow_run_id, question_input_key(question, "", key), &inputs, err);
 	if (rc != 0)
 		return rc;
-	AUTO_JSON *schema = value_of(inputs, question_input_key(question, "schema", key));
 	AUTO_JSON *description = value_of(inputs, question_input_key(question, "description", key));
-	*ret_print = print(schema, json_string_value(description));
+	form.schema = value_of(inputs, question_input_key(question, "schema", key));
+	if (!json_is_object(form.schema)) {
+		json_decref(form.schema);
+		form.schema = NULL;
+	}
+	form.description = text_dup(json_string_value(description));
+	if (json_is_string(description) && form.description == NULL) {
+		flow_form_release(&form);
+		return error_nomem(err);
+	}
+	*ret_form = form;
+	return 0;
+}
+
+int approval_form_stored(struct prefect *prefect, const char *flow_run_id, const struct question *question,
+                         uint64_t *ret_print, struct error *err)
+{
+	struct flow_form form;
+
+	int rc = approval_form_read(prefect, flow_run_id, question, &form, err);
+	if (rc != 0)
+		return rc;
+	*ret_print = approval_form_print(&form);
+	flow_form_release(&form);
 	return 0;
 }
 
@@ -93,4 +111,38 @@ int approval_form_store(struct prefect *prefect, const char *flow_run_id, const 
 	if (rc == 0 && stored != approval_form_print(form))
 		rc = error_set(err, ERR_CONFLICT, "the server gives back another form than the one that was stored");
 	return rc;
+}
+
+/* Is the run Paused for this question? */
+static int asks_still(struct prefect *prefect, const char *flow_run_id, const struct question *question, bool *ret_asks,
+                      struct error *err)
+{
+	struct flow_run run;
+	struct state state;
+
+	int rc = flow_run_read(prefect, flow_run_id, &run, err);
+	if (rc != 0)
+		return rc;
+	rc = run.state == NULL ? error_set(err, ERR_DECODE, "the run has no state") : state_decode(run.state, &state, err);
+	if (rc == 0) {
+		*ret_asks = question_in_state(&state) == question->number;
+		state_release(&state);
+	}
+	flow_run_release(&run);
+	return rc;
+}
+
+int approval_form_put_back(struct prefect *prefect, const char *flow_run_id, const struct question *question,
+                           const struct flow_form *form, bool *ret_late, struct error *err)
+{
+	char key[QUESTION_KEY_SIZE];
+	bool asks = false;
+
+	int rc = run_input_delete(prefect, flow_run_id, question_input_key(question, "schema", key), err);
+	if (rc == 0)
+		rc = asks_still(prefect, flow_run_id, question, &asks, err);
+	if (rc != 0)
+		return rc;
+	*ret_late = !asks;
+	return asks ? approval_form_store(prefect, flow_run_id, question, form, err) : 0;
 }

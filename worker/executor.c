@@ -6,7 +6,6 @@
 #include "client/base/log.h"
 #include "client/prefect/concurrency.h"
 #include "client/prefect/deployment.h"
-#include "worker/approval_form.h"
 #include "worker/pool.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -32,12 +31,12 @@ struct execution {
 	bool pool_paused;
 	json_t *template;       /* of the pool, as it is now: its defaults can be edited in the UI */
 	struct question question;
-	struct run_form form;   /* of a run that is parked */
+	struct run_form form;   /* of a run that its body has parked */
 	char behind[UUID_SIZE]; /* whose turn it was when the body returned FLOW_QUEUED */
 };
 
 /* What a step says about the rest of the execution. */
-enum step { STEP_ON, STEP_DROP, STEP_LATER, STEP_PARK, STEP_FORM };
+enum step { STEP_ON, STEP_DROP, STEP_LATER, STEP_PARK };
 
 static enum step on_error(struct execution *e, const char *what, const struct error *err)
 {
@@ -288,8 +287,8 @@ static enum step go_on(struct execution *e)
 		enum step step = begin(e);
 		return step == STEP_ON ? read_run(e) : step;
 	}
-	case STATE_PAUSED: /* again, or still: the watch sees when it goes on */
-		return STEP_FORM;
+	case STATE_PAUSED: /* again: the watch sees to it */
+		return STEP_PARK;
 	case STATE_SCHEDULED: /* anew: the poll brings it */
 		return STEP_DROP;
 	default:
@@ -350,62 +349,6 @@ static enum step read_question(struct execution *e)
 	return STEP_ON;
 }
 
-/* --- the form of a run that is Paused ----------------------------------------------------------------------- */
-
-/* Stores the form where it is not there, or is another than the flow makes of what is stored with the run. */
-static int put_form_back(struct execution *e, struct flow_ctx *ctx, struct error *err)
-{
-	struct flow_form form;
-	uint64_t stored;
-
-	int rc = e->flow->form(ctx, &form, err);
-	if (rc != 0)
-		return rc;
-	uint64_t wanted = approval_form_print(&form);
-	rc = approval_form_stored(e->prefect, e->handle.id, &e->question, &stored, err);
-	if (rc == 0 && stored != wanted) {
-		rc = approval_form_store(e->prefect, e->handle.id, &e->question, &form, err);
-		if (rc == 0)
-			flow_log(ctx, LOG_LEVEL_WARNING, "the form of this approval was not there as it should be, and is put back");
-	}
-	flow_form_release(&form);
-	if (rc == 0)
-		e->form.print = wanted;
-	return rc;
-}
-
-/* A run that is Paused with a question shows its form, or its log says why not. */
-static enum step look_after_form(struct execution *e)
-{
-	int64_t every_ms = FORM_EVERY_ROUNDS * e->worker->settings->watch_ms;
-	struct state paused;
-	struct error err;
-
-	if (state_decode(e->run.state, &paused, &err) != 0)
-		return on_error(e, "its state cannot be read", &err);
-	int number = question_in_state(&paused);
-	state_release(&paused);
-	e->form = (struct run_form){
-		.known = true, .number = number, .told = e->handle.form.told, .due_ms = clock_mono_ms() + every_ms};
-	if (number == 0)
-		return STEP_PARK; /* by hand: there is nothing to answer */
-	if (question_read(e->prefect, &e->run, &e->question, &err) != 0)
-		return on_error(e, "its history cannot be read", &err);
-
-	struct flow_ctx *ctx = flow_ctx_new(e->worker, e->prefect, &e->run, e->job_variables, e->template, &e->question);
-	if (ctx == NULL)
-		return STEP_LATER;
-	int rc = put_form_back(e, ctx, &err);
-	bool passing = rc != 0 && trouble_is_passing(&err);
-	if (rc != 0 && !passing && !e->form.told) {
-		flow_log(ctx, LOG_LEVEL_WARNING, "nobody can answer: the form of this approval is not there, and cannot be put back "
-		         "(%s); this is tried again every minute; where it does not help, cancel this run and start another", err.text);
-		e->form.told = true;
-	}
-	flow_ctx_free(ctx);
-	return passing ? on_error(e, "its form cannot be looked at", &err) : STEP_PARK;
-}
-
 /* The run stays in hand, and its body is started again later. */
 static void postpone(struct execution *e)
 {
@@ -428,8 +371,6 @@ static void execute(struct execution *e)
 	enum flow_outcome outcome = FLOW_LEFT;
 	enum step step = prepare(e);
 
-	if (step == STEP_FORM)
-		step = look_after_form(e);
 	if (step == STEP_ON)
 		step = read_question(e);
 	if (step == STEP_ON)

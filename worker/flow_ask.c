@@ -24,14 +24,16 @@ static int remove_answer(struct flow_ctx *ctx, struct error *err)
 	return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-/* The run is Paused. Where the form cannot be stored, the watch service sees that, and has it put back. */
+#define STORE_TRIES 3
+#define STORE_WAIT_MS 500
+
+/* The run is Paused. What cannot be stored soon is stored by the watch service, which says so where that takes long. */
 static void store_form(struct flow_ctx *ctx, const struct flow_form *form)
 {
-	struct trouble trouble = {0};
 	struct error err;
 
-	while (approval_form_store(ctx->prefect, ctx->run.id, &ctx->question, form, &err) != 0)
-		if (!worker_retry(ctx->worker, &trouble, ctx->run.name, &err))
+	for (int tries = 1; approval_form_store(ctx->prefect, ctx->run.id, &ctx->question, form, &err) != 0; tries++)
+		if (tries == STORE_TRIES || !trouble_is_passing(&err) || stop_wait(&ctx->worker->stop, STORE_WAIT_MS))
 			return;
 	ctx->form = (struct run_form){.known = true, .number = ctx->question.number, .print = approval_form_print(form),
 	                              .due_ms = clock_mono_ms() + FORM_EVERY_ROUNDS * ctx->worker->settings->watch_ms};

@@ -125,23 +125,34 @@ void registry_park(struct registry *registry, const char *id, const struct run_f
 	unlock(registry);
 }
 
-bool registry_next_form(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run)
+bool registry_next_form(struct registry *registry, int64_t now_ms, struct run *ret_run)
 {
-	bool found = false;
+	const struct run *first = NULL;
 
 	lock(registry);
-	for (size_t i = 0; i < registry->count && !found; i++) {
-		struct run *run = &registry->runs[i];
-		struct run_form *form = &run->form;
+	for (size_t i = 0; i < registry->count; i++) {
+		const struct run *run = &registry->runs[i];
+		const struct run_form *form = &run->form;
 
-		found = run->phase == RUN_PARKED && (!form->known || (form->number != 0 && form->due_ms <= now_ms));
-		if (found) {
-			form->due_ms = now_ms + every_ms;
-			*ret_run = *run;
-		}
+		if (run->phase != RUN_PARKED || form->due_ms > now_ms || (form->known && form->number == 0))
+			continue;
+		if (first == NULL || form->known < first->form.known ||
+		    (form->known == first->form.known && form->due_ms < first->form.due_ms))
+			first = run;
 	}
+	if (first != NULL)
+		*ret_run = *first;
 	unlock(registry);
-	return found;
+	return first != NULL;
+}
+
+void registry_note_form(struct registry *registry, const char *id, const struct run_form *form)
+{
+	lock(registry);
+	struct run *run = find(registry, id);
+	if (run != NULL)
+		run->form = *form;
+	unlock(registry);
 }
 
 void registry_postpone(struct registry *registry, const char *id, bool ours, time_us due, const struct trouble *trouble)

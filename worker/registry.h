@@ -25,7 +25,7 @@ struct run_form {
 	bool known;     /* somebody of this process has stored it or looked at it */
 	int number;     /* of the question; 0: the run is Paused without one */
 	uint64_t print; /* approval_form_print() of what is stored; 0: it could not be stored */
-	bool told;      /* that it is not there and cannot be put back */
+	int failures;   /* looks since the last that succeeded */
 	int64_t due_ms; /* when to look at it again, by clock_mono_ms() */
 };
 
@@ -85,9 +85,10 @@ void registry_hurry(struct registry *registry);
  * (size_t)-1 at the end. */
 size_t registry_list(struct registry *registry, enum run_phase phase, size_t *from, struct run *ret_runs, size_t max);
 
-/* A PARKED run whose form is to be looked at: nobody of this process has done so yet, or it is due at @now_ms; it is due again
- * @every_ms later. */
-bool registry_next_form(struct registry *registry, int64_t now_ms, int64_t every_ms, struct run *ret_run);
+/* The PARKED run whose form is to be looked at first, of those that are due at @now_ms: one that nobody of this process has looked
+ * at, else the one that has been due for longest. False where there is none. */
+bool registry_next_form(struct registry *registry, int64_t now_ms, struct run *ret_run);
+void registry_note_form(struct registry *registry, const char *id, const struct run_form *form);
 
 /* Notes by which taking the run came here; 0 once its body has begun. */
 void registry_note_taking(struct registry *registry, const char *id, int taking);

@@ -103,6 +103,8 @@ static int sync_round(struct worker *worker, struct prefect *prefect, bool expir
 	int rc = sync_once(worker, prefect, err);
 
 	if (rc == 0)
+		tell_version(worker, prefect);
+	if (rc == 0)
 		rc = take_over_abandoned(worker, prefect, /* restarted= */ worker->restart_incomplete, err);
 	if (rc == 0 && expired_too)
 		rc = take_over_expired(worker, prefect, /* restarted= */ false, EXPIRED_PAST_MS, err);

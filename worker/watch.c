@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/base/text.h"
 #include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
 #include "worker/approval_form.h"
@@ -19,6 +20,8 @@
 #define DRAWING_MS 3000
 /* Drawing one: less than from one heartbeat to the next, by default. */
 #define DRAWING_ONE_MS 20000
+/* Looking at forms, of a round, where many are due. */
+#define FORMS_MS 500
 /* How long a lease is asked for, as Prefect's own client does. */
 #define LEASE_S 300
 
@@ -212,21 +215,125 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 	return rc;
 }
 
-int watch_forms(struct worker *worker, struct prefect *prefect, struct error *err)
+/* --- forms ------------------------------------------------------------------------------------------------ */
+
+/* What the form is and what it should be; puts it back where they differ. @run is Paused with @question. */
+static int put_form_back(struct worker *worker, struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow,
+                         const char *id, const struct question *question, uint64_t *ret_print, bool *ret_shown, struct error *err)
+{
+	struct flow_form shown;
+	struct flow_form wanted;
+	bool late = false;
+
+	int rc = approval_form_read(prefect, id, question, &shown, err);
+	if (rc != 0)
+		return rc;
+	uint64_t print = approval_form_print(&shown);
+	*ret_shown = print != 0;
+	rc = flow->form(ctx, &shown, &wanted, err);
+	flow_form_release(&shown);
+	if (rc != 0)
+		return rc;
+	*ret_print = approval_form_print(&wanted);
+	if (*ret_print != print) {
+		rc = approval_form_put_back(prefect, id, question, &wanted, &late, err);
+		if (rc == 0 && !late)
+			run_logs_add(&worker->logs, id, LOG_LEVEL_WARNING,
+			             "the form of this approval was not there as it should be, and is put back");
+	}
+	flow_form_release(&wanted);
+	return rc;
+}
+
+/* A run of the list, with what the server says of it now. *ret_form: what is known of its form. */
+static int look_at_form(struct worker *worker, struct prefect *prefect, const struct run *parked, struct run_form *ret_form,
+                        bool *ret_shown, struct error *err)
+{
+	const struct flow_spec *flow = NULL;
+	struct question question;
+	struct flow_run run;
+	struct state state = {0};
+
+	int rc = flow_run_read(prefect, parked->id, &run, err);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? 0 : rc; /* look_for_deleted() sees to it */
+	rc = run.state == NULL ? error_set(err, ERR_DECODE, "it has no state") : state_decode(run.state, &state, err);
+	int number = rc == 0 ? question_in_state(&state) : 0;
+	bool paused = rc == 0 && state.type == STATE_PAUSED;
+	if (rc == 0)
+		state_release(&state);
+	if (rc == 0 && number != 0)
+		rc = worker_find_flow(worker, prefect, run.flow_id, &flow, err);
+	if (rc == 0 && number != 0)
+		rc = question_read(prefect, &run, &question, err);
+	/* Paused by hand, there is nothing to answer; not Paused any more, it is another look's business. */
+	if (rc == 0 && paused && number == 0)
+		ret_form->known = true;
+	if (rc != 0 || flow == NULL || flow->form == NULL || !question.asked || question.number != number) {
+		flow_run_release(&run);
+		return rc;
+	}
+	ret_form->number = number;
+	struct flow_ctx *ctx = flow_ctx_new(worker, prefect, &run, NULL, NULL, &question);
+	rc = ctx == NULL ? error_nomem(err)
+	                 : put_form_back(worker, prefect, ctx, flow, parked->id, &question, &ret_form->print, ret_shown, err);
+	flow_ctx_free(ctx);
+	flow_run_release(&run);
+	ret_form->known = rc == 0;
+	return rc;
+}
+
+/* So many looks fail before it is said in the run's log, and so many come soon after each other. */
+#define FORM_FAILURES_TOLD 3
+#define FORM_SOON_TRIES 6
+
+static void tell_form(struct worker *worker, const char *id, bool shown, const struct error *err)
+{
+	AUTO_TEXT line = {.max = 1500};
+
+	if (shown)
+		text_addf(&line, "whether the form of this approval is as it should be cannot be told: %s", err->text);
+	else
+		text_addf(&line, "nobody can answer: the form of this approval is not there, and cannot be put back now (%s); it is tried "
+		          "again every minute; where that does not help, cancel this run and start another", err->text);
+	log_run(LOG_LEVEL_WARNING, NULL, id, "%s", text_str(&line));
+	run_logs_add(&worker->logs, id, LOG_LEVEL_WARNING, text_str(&line));
+}
+
+static void watch_form(struct worker *worker, struct prefect *prefect, const struct run *run)
 {
 	int64_t every_ms = FORM_EVERY_ROUNDS * worker->settings->watch_ms;
+	struct run_form form = run->form;
+	uint64_t stored = 0;
+	bool shown = false;
+	struct error err;
+	int rc = 0;
+
+	if (form.print != 0)
+		rc = approval_form_stored(prefect, run->id, &(struct question){.number = form.number}, &stored, &err);
+	if (rc == 0 && (form.print == 0 || form.print != stored))
+		rc = look_at_form(worker, prefect, run, &form, &shown, &err);
+	if (rc == ERR_STOPPED)
+		return;
+	form.failures = rc != 0 ? run->form.failures + 1 : 0;
+	if (form.failures > 0 && form.failures < FORM_SOON_TRIES) /* after 1, 2, 4 ... rounds */
+		every_ms = worker->settings->watch_ms << (form.failures - 1);
+	form.due_ms = clock_mono_ms() + every_ms;
+	registry_note_form(&worker->registry, run->id, &form);
+	if (form.failures == FORM_FAILURES_TOLD)
+		tell_form(worker, run->id, shown, &err);
+}
+
+void watch_forms(struct worker *worker, struct prefect *prefect)
+{
+	int64_t until_ms = clock_mono_ms() + FORMS_MS;
 	struct run run;
 
-	while (registry_next_form(&worker->registry, clock_mono_ms(), every_ms, &run)) {
-		if (run.form.print != 0) {
-			uint64_t stored;
-			int rc = approval_form_stored(prefect, run.id, &(struct question){.number = run.form.number}, &stored, err);
-			if (rc != 0 || stored == run.form.print)
-				return rc;
-		}
-		registry_resume(&worker->registry, run.id);
+	while (!stop_asked(&worker->stop) && registry_next_form(&worker->registry, clock_mono_ms(), &run)) {
+		watch_form(worker, prefect, &run);
+		if (clock_mono_ms() >= until_ms)
+			break;
 	}
-	return 0;
 }
 
 /* Whose turn is it? A queued run that has left the queue, or that stands behind somebody else now, looks for itself. */
@@ -329,13 +436,12 @@ void *watch_thread(void *arg)
 		int rc = watch_once(worker, prefect, count_too, &requests, &err);
 		/* One parked run that cannot be dealt with must not keep the queue and the leases waiting. */
 		struct error other;
-		int failed = rc == ERR_STOPPED ? 0 : watch_forms(worker, prefect, &other);
-		if (rc != ERR_STOPPED && failed == 0)
-			failed = watch_others(worker, prefect, &next_others_ms, &other);
+		int failed = rc == ERR_STOPPED ? 0 : watch_others(worker, prefect, &next_others_ms, &other);
 		if (rc == 0 && failed != 0) {
 			err = other;
 			rc = failed;
 		}
+		watch_forms(worker, prefect);
 
 		(void)worker_tell(worker, &trouble, "looking at the paused runs", rc, &err);
 		if (count_too)

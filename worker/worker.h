@@ -127,9 +127,9 @@ void *watch_thread(void *worker);
 int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struct flow_run *run, bool draw,
                      struct error *err) MUST_CHECK;
 
-/* Looks whether the form of each parked run is there, as it was stored: an executor looks at one that nobody of this process has
- * seen, and puts back one that is not there. One request: with many parked runs the looks are spread. */
-int watch_forms(struct worker *worker, struct prefect *prefect, struct error *err) MUST_CHECK;
+/* Looks whether the forms of parked runs are there as they should be, those first that nobody of this process has looked at, and
+ * puts back what is not. With many parked runs the looks are spread over the rounds. */
+void watch_forms(struct worker *worker, struct prefect *prefect);
 
 /* Leaves what is to be read of a run that is in a final state: its flow's epilogue, and no step that goes on. */
 int watch_draw_ended(struct worker *worker, struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "client/base/embed.h"
 #include "client/base/text.h"
 #include "flows/database_cleanup/agent_approval.h"
+#include "flows/database_cleanup/agent_decision.h"
 #include "flows/database_cleanup/agent_verdict.h"
 #include "flows/database_cleanup/preview_table.h"
 
@@ -98,7 +99,23 @@ int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *ad
 	return rc;
 }
 
-/* The text that was kept for this plan: a new one, NULL where there is none. */
+/* The digest of a plan, as the preview writes it: what others wrote into a form has no backticks that are not escaped. */
+#define SHOWN_SIZE (DIGEST_SIZE + 20)
+
+static bool shows_plan(const char *description, const struct plan *plan)
+{
+	char shown[SHOWN_SIZE];
+
+	(void)snprintf(shown, sizeof shown, PLAN_SHOWN "%s`", plan->digest);
+	return description != NULL && strstr(description, shown) != NULL;
+}
+
+static int other_plan(struct error *err)
+{
+	return error_set(err, ERR_DECODE, "the plan that is stored is not the one that was shown; nothing of it is deleted");
+}
+
+/* The text that was kept: a new one, NULL where there is none. ERR_DECODE where it is that of another plan. */
 static int read_kept(struct flow_ctx *ctx, const struct plan *plan, char **ret_text, struct error *err)
 {
 	AUTO_JSON *kept = NULL;
@@ -108,32 +125,59 @@ static int read_kept(struct flow_ctx *ctx, const struct plan *plan, char **ret_t
 	if (rc != 0)
 		return rc == ERR_NOT_FOUND || rc == ERR_DECODE ? 0 : rc;
 	const json_t *text = json_object_get(kept, "description");
-	if (strcmp(json_text_of(kept, "plan"), plan->digest) != 0 || !json_is_string(text))
+	if (!json_is_string(text))
 		return 0;
+	if (strcmp(json_text_of(kept, "plan"), plan->digest) != 0)
+		return other_plan(err);
 	*ret_text = text_dup(json_string_value(text));
 	return *ret_text != NULL ? 0 : error_nomem(err);
 }
 
-int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, struct flow_form *ret_form, struct error *err)
+/* The agent's advice, for a run that is Paused: one try. */
+static int read_advice(struct flow_ctx *ctx, const struct plan *plan, json_t **ret_advice, struct error *err)
+{
+	AUTO_JSON *stored = NULL;
+
+	*ret_advice = NULL;
+	int rc = flow_checkpoint_read(ctx, AGENT_DECISION_KEY, &stored, err);
+	if (rc == 0)
+		*ret_advice = agent_advice_read(ctx, plan);
+	return rc == ERR_NOT_FOUND || rc == ERR_DECODE ? 0 : rc;
+}
+
+/* From the plan, with what the server counts now. */
+static int make_again(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, char **ret_text, struct error *err)
 {
 	AUTO_JSON *advice = NULL;
 	struct preview preview;
-	char *text;
 
-	int rc = read_kept(ctx, plan, &text, err);
-	if (rc != 0 || text != NULL)
-		return rc != 0 ? rc : make_form(text, ret_form, err);
-	rc = preview_collect(flow_api(ctx), plan, &preview, err);
+	int rc = with_advice ? read_advice(ctx, plan, &advice, err) : 0;
+	if (rc == 0)
+		rc = preview_collect(flow_api(ctx), plan, &preview, err);
 	if (rc != 0)
 		return rc;
 	preview_measure(flow_api(ctx), plan, &preview);
-	advice = with_advice ? agent_advice_read(ctx, plan) : NULL;
-	if (with_advice && flow_halted(ctx)) /* it could not be read */
-		rc = error_set(err, ERR_BUSY, "what the AI agent said cannot be read now");
-	else
-		rc = make_form(describe(&preview, plan, advice), ret_form, err);
+	*ret_text = describe(&preview, plan, advice);
 	preview_release(&preview);
-	return rc;
+	return *ret_text != NULL ? 0 : error_nomem(err);
+}
+
+int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, const struct flow_form *shown,
+                  struct flow_form *ret_form, struct error *err)
+{
+	char *text;
+
+	int rc = read_kept(ctx, plan, &text, err);
+	if (rc == 0 && text == NULL && shown->description != NULL && strstr(shown->description, PLAN_SHOWN) != NULL) {
+		/* A run of version 0.1, which kept no text: what is shown stays. */
+		if (!shows_plan(shown->description, plan))
+			return other_plan(err);
+		text = text_dup(shown->description);
+		rc = text != NULL ? 0 : error_nomem(err);
+	}
+	if (rc == 0 && text == NULL)
+		rc = make_again(ctx, plan, with_advice, &text, err);
+	return rc != 0 ? rc : make_form(text, ret_form, err);
 }
 
 int64_t approval_timeout_s(struct flow_ctx *ctx)
@@ -166,7 +210,6 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 {
 	const json_t *notes = json_object_get(answer, "notes");
 	const json_t *approve = json_object_get(answer, "approve");
-	char shown[DIGEST_SIZE + 20];
 
 	if (answer == NULL)
 		return decide(false, "the run was resumed without the form", ret_decision, err);
@@ -175,10 +218,8 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 		return doubt("the submitted input is not what the form asks for", ret_decision, err);
 	if (!json_is_true(approve))
 		return decide(false, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
-	/* The plan is read from the server again: it must be the one whose digest the person saw, as the preview writes it: what
-	 * others wrote into a form has no backticks that are not escaped. */
-	(void)snprintf(shown, sizeof shown, "Plan `sha256:%s`", plan->digest);
-	if (description == NULL || strstr(description, shown) == NULL)
+	/* The plan is read from the server again: it must be the one whose digest the person saw. */
+	if (!shows_plan(description, plan))
 		return doubt("the stored plan is not the one that was shown", ret_decision, err);
 	return decide(true, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
 }

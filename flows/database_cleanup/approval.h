@@ -22,10 +22,10 @@ struct decision {
 int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, enum flow_outcome *ret_outcome,
                  struct error *err) MUST_CHECK;
 
-/* The same form again, of a run that is Paused: from what is stored, or, where that is lost, from the plan and what the server
- * counts now. As flow_form_maker. */
-int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, struct flow_form *ret_form,
-                  struct error *err) MUST_CHECK;
+/* The same form again, of a run that is Paused: the text that was kept; or, where that is lost, what is shown, if it shows this
+ * plan; or else made from the plan and what the server counts now. As flow_form_maker. */
+int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advice, const struct flow_form *shown,
+                  struct flow_form *ret_form, struct error *err) MUST_CHECK;
 
 /* How long a person has to answer: a job variable. */
 int64_t approval_timeout_s(struct flow_ctx *ctx);

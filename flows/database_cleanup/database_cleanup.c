@@ -539,21 +539,26 @@ enum flow_outcome database_cleanup(struct flow_ctx *ctx)
 	return outcome;
 }
 
-int database_cleanup_form(struct flow_ctx *ctx, struct flow_form *ret_form, struct error *err)
+int database_cleanup_form(struct flow_ctx *ctx, const struct flow_form *shown, struct flow_form *ret_form, struct error *err)
 {
+	AUTO_JSON *json = NULL;
 	struct policy policy;
 	struct plan plan;
 	bool by_agent = false;
 	struct error unread;
 
-	int rc = read_plan(ctx, &plan, err);
+	int rc = flow_checkpoint_read(ctx, PLAN_KEY, &json, err);
+	if (rc == ERR_NOT_FOUND)
+		return error_set(err, ERR_DECODE, "the plan (input '" PLAN_KEY "') is not stored any more");
+	if (rc == 0)
+		rc = plan_decode(json, &plan, err);
 	if (rc != 0)
-		return rc == ERR_NOT_FOUND ? error_set(err, ERR_DECODE, "the plan (input '" PLAN_KEY "') is not stored any more") : rc;
+		return rc;
 	if (policy_read(flow_parameters(ctx), &policy, &unread) == 0) {
 		by_agent = policy.approval == APPROVAL_AI;
 		policy_release(&policy);
 	}
-	rc = approval_form(ctx, &plan, by_agent, ret_form, err);
+	rc = approval_form(ctx, &plan, by_agent, shown, ret_form, err);
 	plan_release(&plan);
 	return rc;
 }

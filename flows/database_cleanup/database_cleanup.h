@@ -8,7 +8,8 @@
 
 enum flow_outcome database_cleanup(struct flow_ctx *ctx);
 /* The form of a run that is Paused, as flow_form_maker. */
-int database_cleanup_form(struct flow_ctx *ctx, struct flow_form *ret_form, struct error *err) MUST_CHECK;
+int database_cleanup_form(struct flow_ctx *ctx, const struct flow_form *shown, struct flow_form *ret_form,
+                          struct error *err) MUST_CHECK;
 /* The report of a run that ended without its body, or whose body could not write it. */
 bool database_cleanup_ended(struct flow_ctx *ctx, enum state_type type, bool expired);
 

@@ -331,7 +331,7 @@ static void add_runs(struct text *t, const struct preview *preview, const struct
 	/* The blank line keeps the UI from gluing this to the last bullet. */
 	if (rest > 0)
 		text_addf(t, "\n... and %" PRId64 " more\n", rest);
-	text_addf(t, "\nPlan `sha256:%s`\n", plan->digest);
+	text_addf(t, "\n" PLAN_SHOWN "%s`\n", plan->digest);
 }
 
 char *preview_markdown(const struct preview *preview, const struct plan *plan)

@@ -8,6 +8,7 @@
 
 #define PREVIEW_KEY "cleanup-preview" /* checkpoint: preview_table.h */
 #define PREVIEW_MARKDOWN_MAX (64 * 1024)
+#define PLAN_SHOWN "Plan `sha256:" /* the digest and a backtick follow */
 #define PREVIEW_RUNS 5           /* runs named one by one */
 #define PREVIEW_FLOWS_SHOWN 20   /* rows of the table */
 #define PREVIEW_FLOWS_COUNTED 100 /* flows counted to find the largest; the others are summed up */

@@ -98,7 +98,7 @@ class Bench:
 
     def janitor(self, deployment, state_name, **more):
         run = self.trigger(deployment, state_name, **more)
-        self.api.wait_state(run, "Paused", timeout=120)
+        self.api.wait_question(run, timeout=120)
         before = self.left(state_name)
         started = time.monotonic()
         assert self.api.resume(run, {"approve": True, "notes": ""})["status"] == "ACCEPT"

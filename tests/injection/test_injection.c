@@ -59,15 +59,13 @@ static void run_due(struct life *life)
 static void watch_once(struct life *life)
 {
 	struct run run;
-	struct error err;
 	size_t parked = 0;
 	size_t queued = 0;
 
 	if (registry_list(&life->worker.registry, RUN_PARKED, &parked, &run, 1) == 1 &&
 	    strcmp(prefect_server_state(life->server), "PAUSED") != 0)
 		registry_resume(&life->worker.registry, run.id);
-	if (watch_forms(&life->worker, life->prefect, &err) != 0)
-		failing_pass(1);
+	watch_forms(&life->worker, life->prefect);
 	/* There is no other run that it could wait for. */
 	if (registry_list(&life->worker.registry, RUN_QUEUED, &queued, &run, 1) == 1)
 		registry_resume(&life->worker.registry, run.id);
@@ -83,7 +81,7 @@ static void live(struct prefect_server *server, const char *url, bool approve)
 
 	(void)snprintf(address, sizeof address, "%s", url);
 	life.settings = (struct settings){.api_url = address, .pool = pool, .request_timeout_ms = 30000, .limit = 1,
-	                                  .heartbeat_ms = 30000};
+	                                  .heartbeat_ms = 30000, .watch_ms = 1000};
 	failing_exempt(false);
 	worker_init(&life.worker, &life.settings);
 	(void)snprintf(life.worker.name, sizeof life.worker.name, "me");

@@ -219,7 +219,7 @@ def tampered(janitor, old, db):
         state, ids = old(3)
         asked[name] = (janitor.trigger(state), ids, state, change)
     for run_id, _, state, change in asked.values():
-        janitor.api.wait_state(run_id, "Paused", timeout=60)
+        janitor.api.wait_question(run_id, timeout=60)
         text = change(db.inputs(run_id)["cleanup-plan"], state)
         where = "WHERE flow_run_id = ? AND key = 'cleanup-plan'"
         if text is None:

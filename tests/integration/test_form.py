@@ -96,9 +96,9 @@ def test_a_damaged_form_is_put_back(api, db, idle, old, worker, changes):
     approve(db, idle, run_id, ids)
 
 
-@pytest.mark.parametrize("lost", [["cleanup-form"], ["cleanup-form", "cleanup-preview"]], ids=["its text", "and the counts"])
+@pytest.mark.parametrize("lost", [[], ["cleanup-form"]], ids=["the form", "and the text that is kept"])
 def test_damaged_while_nobody_watches(api, db, idle, old, worker, lost):
-    """Also without the text that is kept: it is made again from the plan."""
+    """Without the text that is kept it is made again from the plan."""
     state, ids = old(2)
     one = worker(idle.pool)
     run_id = idle.ask(state)
@@ -112,12 +112,13 @@ def test_damaged_while_nobody_watches(api, db, idle, old, worker, lost):
     approve(db, idle, run_id, ids)
 
 
-def test_a_form_that_cannot_be_stored(api, db, idle, old, worker, proxy, cli):
+@pytest.mark.parametrize("code", [400, 403, 503])
+def test_a_form_that_cannot_be_stored(api, db, idle, old, worker, proxy, cli, code):
     """The run's log and doctor say so; when it can be stored, it is there."""
     state, ids = old(2)
     idle.past_schema()
     worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
-    refused = proxy.add(act.status(400), *SCHEMA, count=None)
+    refused = proxy.add(act.status(code), *SCHEMA, count=None)
     run_id = idle.trigger(state)
     api.wait_state(run_id, "Paused")
     idle.wait_log(run_id, "nobody can answer: the form of this approval is not there", timeout=30)
@@ -129,6 +130,55 @@ def test_a_form_that_cannot_be_stored(api, db, idle, old, worker, proxy, cli):
     approve(db, idle, run_id, ids)
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["with the text that was kept", "without"])
+def test_a_plan_that_was_changed_gets_no_form(api, db, idle, old, worker, kept):
+    """What is put back is what was shown, or nothing: never a form for another plan. Also for a run of version 0.1, which kept
+    no text."""
+    state, ids = old(3)
+    one = worker(idle.pool)
+    run_id = idle.ask(state, dry_run=True)
+    before = form(db, idle, run_id)
+    one.kill()
+    plan = json.loads(db.inputs(run_id)["cleanup-plan"]) | {"dry_run": False}
+    damage(api, run_id, "cleanup-plan", json.dumps(plan))
+    if not kept:
+        damage(api, run_id, "cleanup-form")
+    worker(idle.pool, name=one.name)
+    idle.wait_log(run_id, "is not the one that was shown", timeout=30)
+    assert form(db, idle, run_id) == before
+    idle.answer(run_id, True)
+    assert idle.result(run_id)["status"] == "rejected" and db.existing(ids) == set(ids)
+
+
+def test_what_version_0_1_has_asked_is_left_as_it_is(api, db, idle, old, worker, proxy):
+    state, ids = old(2)
+    one = worker(idle.pool)
+    run_id = idle.ask(state)
+    before = form(db, idle, run_id)
+    one.kill()
+    damage(api, run_id, "cleanup-form")
+    db.write("DELETE FROM flow_run WHERE id = ?", ids[0])  # the counts are others now
+    looked = proxy.add(act.nothing(), "GET", "/input/cleanup-form$", side="after")
+    worker(idle.pool, name=one.name, PREFECT_API_URL=proxy.url + "/api")
+    looked.wait()
+    approve(db, idle, run_id, ids[1:])
+    assert form(db, idle, run_id) == before and "put back" not in "".join(api.logs(run_id))
+
+
+def test_an_answer_while_the_form_is_put_back(api, db, idle, old, worker, proxy):
+    """Somebody answered what a changed form showed: it stays what was answered, and is no approval."""
+    state, ids = old(2)
+    worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = idle.ask(state)
+    held = proxy.add(act.hold(), "DELETE", "/input/paused-1-schema$")
+    damage(api, run_id, "paused-1-description", '"Nothing to see here"')
+    held.wait()
+    idle.answer(run_id, True)
+    held.release()
+    assert idle.result(run_id) == {"status": "rejected", "reason": "the stored plan is not the one that was shown"}
+    assert form(db, idle, run_id).get("description") == "Nothing to see here" and db.existing(ids) == set(ids)
+
+
 def test_without_a_plan_there_is_no_form(api, db, idle, old, worker):
     state, ids = old(2)
     one = worker(idle.pool)
@@ -137,7 +187,7 @@ def test_without_a_plan_there_is_no_form(api, db, idle, old, worker):
     for key in ("paused-1-schema", "cleanup-plan"):
         damage(api, run_id, key)
     worker(idle.pool, name=one.name)
-    idle.wait_log(run_id, "nobody can answer: the form of this approval is not there", timeout=30)
+    idle.wait_log(run_id, "nobody can answer: the form of this approval is not there, and cannot be put back", timeout=30)
     assert "paused-1-schema" not in db.inputs(run_id)
     assert api.resume(run_id, {"approve": True})["status"] == "REJECT"
     assert db.existing(ids) == set(ids)

@@ -27,7 +27,7 @@ def test_claimed_and_never_marked(api, db, idle, old, worker, who):
     run_id = idle.trigger(old(1)[0])
     claim(api, db, run_id, unique("nobody") if who == "unknown to the server" else one.name)
     worker(idle.pool, **({"name": one.name} if who == "restarted" else {}))
-    api.wait_state(run_id, "Paused", timeout=30)
+    api.wait_question(run_id, timeout=30)
     assert db.state_names(run_id) == ["Scheduled", "Pending", "Running", "Paused"]
 
 
@@ -65,7 +65,7 @@ def test_claimed_again_after_an_earlier_attempt(api, db, idle, old, worker):
     idle.result(run_id)
     api.set_state(run_id, "SCHEDULED", "AwaitingRetry", state_details={"scheduled_time": str(from_now(hours=1))})
     api.set_state(run_id, "PENDING", message=f"claimed by worker '{unique('nobody')}'")
-    api.wait_state(run_id, "Paused", timeout=30)
+    api.wait_question(run_id, timeout=30)
     assert there.process.poll() is None
 
 
@@ -101,7 +101,7 @@ def test_set_to_running_by_somebody(api, db, idle, old, worker):
     idle.answer(run_id, False)
     idle.result(run_id)
     api.set_state(run_id, "RUNNING")
-    api.wait_state(run_id, "Paused", timeout=30)
+    api.wait_question(run_id, timeout=30)
     assert idle.approve(run_id)["deleted"] == 2
 
 

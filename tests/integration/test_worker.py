@@ -105,8 +105,10 @@ def test_limit(db, idle, old, worker):
     state, ids = old(30)
     runs = [idle.trigger(state) for _ in range(3)] + [idle.trigger(unique("None")) for _ in range(3)]
     worker(idle.pool, "--limit", 1)
-    for run_id in runs:
-        idle.api.wait_state(run_id, "Paused", "Completed")
+    for run_id in runs[:3]:
+        idle.api.wait_question(run_id)
+    for run_id in runs[3:]:
+        idle.api.wait_state(run_id, "Completed")
     running = sorted(first_interval(db, run_id, "Running") for run_id in runs)
     for (_, end), (start, _) in zip(running, running[1:]):
         assert end <= start, running
@@ -175,7 +177,7 @@ def test_two_workers_share_twenty_runs(db, idle, old, worker):
     # With heartbeats as they are by default: one that counts as away has its runs taken over, and begun again.
     names = {worker(idle.pool, PREFECT_WORKER_HEARTBEAT_SECONDS=30).name for _ in range(2)}
     for run_id in runs:
-        idle.api.wait_state(run_id, "Paused", timeout=60)
+        idle.api.wait_question(run_id, timeout=60)
     assert {idle.api.run(run_id)["labels"]["prefect.worker.name"] for run_id in runs} <= names
     for run_id in runs:
         assert [name for name in db.state_names(run_id) if name != "Late"] == ["Scheduled", "Pending", "Running", "Paused"]
@@ -221,7 +223,7 @@ def test_the_default_deployment_runs(api, db, cli, old, worker):
     runs = [limited.trigger(state) for state in states]
     worker(limited.pool)
     for run_id in runs:
-        api.wait_state(run_id, "Paused", timeout=60)
+        api.wait_question(run_id, timeout=60)
     running = sorted(first_interval(db, run_id, "Running") for run_id in runs)
     for (_, end), (start, _) in zip(running, running[1:]):
         assert end <= start, running

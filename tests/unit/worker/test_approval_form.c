@@ -79,4 +79,47 @@ static void stores_the_schema_last(void)
 	flow_form_release(&form);
 }
 
-UNIT_SUITE("worker/approval_form", TEST(tells_forms_apart), TEST(stores_the_schema_last))
+#define ASKS(type, number) \
+	{.method = "GET", .path = "/flow_runs/" ID_A, .reply = {.body = "{\"id\": \"" ID_A "\", \"flow_id\": \"" ID_B "\", \"name\": \"n\", " \
+	 "\"state\": {\"type\": \"" type "\", \"name\": \"x\", \"timestamp\": \"2026-11-21T06:34:21Z\", \"state_details\": {\"pause_key\": \"" \
+	 number "\", \"run_input_keyset\": {\"schema\": \"paused-" number "-schema\"}}}}"}}
+#define NO_SCHEMA {.method = "DELETE", .path = INPUT "/paused-1-schema", .reply = {.status = 204}}
+
+static void puts_back_only_what_is_asked(void)
+{
+	static const struct {
+		const char *name;
+		struct http_step steps[6];
+		int rc;
+		bool late;
+	} rows[] = {
+		{"asked", {NO_SCHEMA, ASKS("PAUSED", "1"), PUT("description"), PUT("schema"), LIST(SCHEMA "," TEXT)}, 0, false},
+		{"there was no schema",
+		 {{.method = "DELETE", .path = INPUT "/paused-1-schema", .reply = GONE}, ASKS("PAUSED", "1"), PUT("description"), PUT("schema"),
+		  LIST(SCHEMA "," TEXT)}, 0, false},
+		{"answered meanwhile", {NO_SCHEMA, ASKS("RUNNING", "1")}, 0, true},
+		{"asked anew meanwhile", {NO_SCHEMA, ASKS("PAUSED", "2")}, 0, true},
+		{"the schema stays", {{.method = "DELETE", .path = INPUT "/paused-1-schema", .reply = {.status = 401}}}, ERR_AUTH, false},
+		{"deleted meanwhile", {NO_SCHEMA, {.method = "GET", .path = "/flow_runs/" ID_A, .reply = GONE}}, ERR_NOT_FOUND, false},
+		{"a run without a state",
+		 {NO_SCHEMA, {.method = "GET", .path = "/flow_runs/" ID_A,
+		              .reply = {.body = "{\"id\": \"" ID_A "\", \"flow_id\": \"" ID_B "\", \"name\": \"n\"}"}}}, ERR_DECODE, false},
+	};
+	struct flow_form form = {.schema = unit_json("{\"type\": \"object\"}"), .description = text_dup("# Text")};
+
+	EACH(row, rows)
+	{
+		struct api api;
+		struct error err;
+		bool late = false;
+
+		api_open(&api, row->steps, COUNT_OF(row->steps));
+		CHECK_RC(row->name, approval_form_put_back(api.prefect, ID_A, &first, &form, &late, &err), row->rc, &err);
+		CHECK_INT(row->name, late, row->late);
+		(void)api_close(&api, row->name);
+	}
+	flow_form_release(&form);
+}
+
+UNIT_SUITE("worker/approval_form", TEST(tells_forms_apart), TEST(stores_the_schema_last),
+           TEST(puts_back_only_what_is_asked))

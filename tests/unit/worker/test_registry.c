@@ -231,6 +231,7 @@ static void looks_at_forms(void)
 		int64_t now_ms;
 	} rows[] = {
 		{"nobody has seen it", {.known = false}, true, 0},
+		{"nor could see it a moment ago", {.known = false, .due_ms = 100}, false, 99},
 		{"seen a moment ago", {.known = true, .number = 1, .print = 7, .due_ms = 100}, false, 99},
 		{"due", {.known = true, .number = 1, .print = 7, .due_ms = 100}, true, 100},
 		{"not there, and due", {.known = true, .number = 1, .due_ms = 100}, true, 100},
@@ -245,15 +246,44 @@ static void looks_at_forms(void)
 
 		registry_init(&registry, 1);
 		CHECK("add", registry_add(&registry, id_of(1, id), RUN_DUE, true, 0));
-		CHECK("not while it is due", !registry_next_form(&registry, HOUR_MS, 1, &run));
+		CHECK("not while it is due", !registry_next_form(&registry, HOUR_MS, &run));
 		CHECK_INT(row->name, take(&registry, 0, NULL), 1);
-		CHECK("not while it is active", !registry_next_form(&registry, HOUR_MS, 1, &run));
+		CHECK("not while it is active", !registry_next_form(&registry, HOUR_MS, &run));
 		registry_park(&registry, id, &row->form);
-		CHECK(row->name, registry_next_form(&registry, row->now_ms, 50, &run) == row->looked);
+		CHECK(row->name, registry_next_form(&registry, row->now_ms, &run) == row->looked);
 		CHECK(row->name, !row->looked || run.form.print == row->form.print);
-		CHECK("not twice", !row->form.known || !registry_next_form(&registry, row->now_ms, 50, &run));
+		registry_note_form(&registry, id, &(struct run_form){.known = true, .number = 1, .due_ms = HOUR_MS + 1});
+		CHECK("not twice", !registry_next_form(&registry, HOUR_MS, &run));
 		registry_done(&registry);
 	}
+}
+
+/* Each round looks at a few: none of many is forgotten. */
+static void looks_at_every_form(void)
+{
+	enum { MANY = 100 };
+	struct registry registry;
+	struct run run;
+	char id[UUID_SIZE];
+	int looks[MANY] = {0};
+
+	registry_init(&registry, 1);
+	for (int i = 0; i < MANY; i++) {
+		CHECK("add", registry_add(&registry, id_of(i, id), RUN_PARKED, true, 0));
+		if (i < MANY - 1)
+			registry_note_form(&registry, id, &(struct run_form){.known = true, .number = 1, .print = 7});
+	}
+	CHECK("taken over", registry_next_form(&registry, 0, &run));
+	CHECK_INT("goes first", atoi(run.id + 24), MANY - 1);
+	for (int64_t now_ms = 0; now_ms < 2 * MANY; now_ms++) {
+		if (!CHECK("one is due", registry_next_form(&registry, now_ms, &run)))
+			break;
+		looks[atoi(run.id + 24)]++;
+		registry_note_form(&registry, run.id, &(struct run_form){.known = true, .number = 1, .print = 7, .due_ms = now_ms + MANY / 2});
+	}
+	for (int i = 0; i < MANY; i++)
+		CHECK_INT("twice each", looks[i], 2);
+	registry_done(&registry);
 }
 
 static void measures_what_waits(void)
@@ -431,5 +461,5 @@ static void serves_many_threads(void)
 }
 
 UNIT_SUITE("worker/registry", TEST(holds_a_run_once), TEST(takes_the_earliest), TEST(keeps_the_limit), TEST(moves_runs),
-           TEST(lists_parked_runs), TEST(tells_lost_leases), TEST(looks_at_forms), TEST(measures_what_waits), TEST(does_not_sleep_over_news),
+           TEST(lists_parked_runs), TEST(tells_lost_leases), TEST(looks_at_forms), TEST(looks_at_every_form), TEST(measures_what_waits), TEST(does_not_sleep_over_news),
            TEST(serves_many_threads))
