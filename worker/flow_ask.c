@@ -61,6 +61,8 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);
+	/* Nobody draws while the run waits, and the server takes no step that begins then. */
+	flow_ctx_flush_steps(ctx);
 	if (!flow_may_go_on(ctx))
 		return error_set(err, ERR_STOPPED, "stopped");
 

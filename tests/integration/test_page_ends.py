@@ -108,7 +108,7 @@ def test_one_worker_draws(api, db, idle, old, worker, page):
 def test_nobody_could_be_asked(api, db, idle, old, worker, page, proxy):
     state, ids = old(2)
     worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
-    proxy.add(act.status(400), "POST", "/input$", '"paused-1-description"', count=None)
+    proxy.add(act.status(400), "POST", "/input$", '"cleanup-form"', count=None)
     run_id = idle.trigger(state)
     api.wait_state(run_id, "Failed")
     report, _ = page.report(run_id)
