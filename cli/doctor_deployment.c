@@ -266,19 +266,6 @@ void doctor_check_worker(struct doctor *doctor, struct finding *finding)
 		finding_set(finding, FINDING_FAIL, with_pool(doctor, "start", next), "the work pool has never had one");
 }
 
-/* The number of the question that a run is Paused for; 0 for none. */
-static int question_of(const struct flow_run *run)
-{
-	struct state state;
-	struct error err;
-
-	if (run->state == NULL || state_decode(run->state, &state, &err) != 0)
-		return 0;
-	int number = question_in_state(&state);
-	state_release(&state);
-	return number;
-}
-
 /* Do the runs of the deployment that wait for a decision show a form? */
 void doctor_check_forms(struct doctor *doctor, struct finding *finding)
 {
@@ -300,9 +287,11 @@ void doctor_check_forms(struct doctor *doctor, struct finding *finding)
 		return;
 	}
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		struct question question = {.number = question_of(&runs[i])};
+		struct question question = {.number = 0};
 		uint64_t print = 1;
 
+		if (question_of_run(&runs[i], &question.number, &err) != 0)
+			continue; /* it is not known to ask anything */
 		if (question.number != 0)
 			rc = approval_form_stored(doctor->prefect, runs[i].id, &question, &print, &err);
 		if (rc == 0 && print == 0) { /* it comes a moment after the pause */

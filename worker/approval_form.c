@@ -118,16 +118,13 @@ static int asks_still(struct prefect *prefect, const char *flow_run_id, const st
                       struct error *err)
 {
 	struct flow_run run;
-	struct state state;
+	int number = 0;
 
 	int rc = flow_run_read(prefect, flow_run_id, &run, err);
 	if (rc != 0)
 		return rc;
-	rc = run.state == NULL ? error_set(err, ERR_DECODE, "the run has no state") : state_decode(run.state, &state, err);
-	if (rc == 0) {
-		*ret_asks = question_in_state(&state) == question->number;
-		state_release(&state);
-	}
+	rc = question_of_run(&run, &number, err);
+	*ret_asks = rc == 0 && number == question->number;
 	flow_run_release(&run);
 	return rc;
 }

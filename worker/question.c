@@ -40,6 +40,20 @@ int question_in_state(const struct state *state)
 	return strcmp(schema, question_input_key(&question, "schema", wanted)) == 0 ? question.number : 0;
 }
 
+int question_of_run(const struct flow_run *run, int *ret_number, struct error *err)
+{
+	struct state state;
+
+	if (run->state == NULL)
+		return error_set(err, ERR_DECODE, "flow run %s has no state", run->id);
+	int rc = state_decode(run->state, &state, err);
+	if (rc != 0)
+		return rc;
+	*ret_number = question_in_state(&state);
+	state_release(&state);
+	return 0;
+}
+
 /* The highest number that was ever used: the server refuses a pause key that has fired. */
 static int highest_number(const struct flow_run *run, const struct state *states, size_t count)
 {

@@ -28,6 +28,9 @@ const char *question_input_key(const struct question *question, const char *part
 /* The number of the question that this state asks; 0 where it is no pause with a form of ours. */
 int question_in_state(const struct state *state);
 
+/* The same of the state that @run is in. ERR_DECODE where it has none that can be read. */
+int question_of_run(const struct flow_run *run, int *ret_number, struct error *err) MUST_CHECK;
+
 /* Reads the run's states and decides. */
 int question_read(struct prefect *prefect, const struct flow_run *run, struct question *ret_question,
                   struct error *err) MUST_CHECK;

@@ -218,8 +218,8 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 /* --- forms ------------------------------------------------------------------------------------------------ */
 
 /* What the form is and what it should be; puts it back where they differ. @run is Paused with @question. */
-static int put_form_back(struct worker *worker, struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow,
-                         const char *id, const struct question *question, uint64_t *ret_print, bool *ret_shown, struct error *err)
+static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow, const char *id,
+                         const struct question *question, uint64_t *ret_print, bool *ret_shown, struct error *err)
 {
 	struct flow_form shown;
 	struct flow_form wanted;
@@ -238,8 +238,7 @@ static int put_form_back(struct worker *worker, struct prefect *prefect, struct 
 	if (*ret_print != print) {
 		rc = approval_form_put_back(prefect, id, question, &wanted, &late, err);
 		if (rc == 0 && !late)
-			run_logs_add(&worker->logs, id, LOG_LEVEL_WARNING,
-			             "the form of this approval was not there as it should be, and is put back");
+			flow_log(ctx, LOG_LEVEL_WARNING, "the form of this approval was not there as it should be, and is put back");
 	}
 	flow_form_release(&wanted);
 	return rc;
@@ -252,22 +251,18 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
 	const struct flow_spec *flow = NULL;
 	struct question question;
 	struct flow_run run;
-	struct state state = {0};
+	int number = 0;
 
 	int rc = flow_run_read(prefect, parked->id, &run, err);
 	if (rc != 0)
 		return rc == ERR_NOT_FOUND ? 0 : rc; /* look_for_deleted() sees to it */
-	rc = run.state == NULL ? error_set(err, ERR_DECODE, "it has no state") : state_decode(run.state, &state, err);
-	int number = rc == 0 ? question_in_state(&state) : 0;
-	bool paused = rc == 0 && state.type == STATE_PAUSED;
-	if (rc == 0)
-		state_release(&state);
+	rc = question_of_run(&run, &number, err);
 	if (rc == 0 && number != 0)
 		rc = worker_find_flow(worker, prefect, run.flow_id, &flow, err);
 	if (rc == 0 && number != 0)
 		rc = question_read(prefect, &run, &question, err);
 	/* Paused by hand, there is nothing to answer; not Paused any more, it is another look's business. */
-	if (rc == 0 && paused && number == 0)
+	if (rc == 0 && run.state_type == STATE_PAUSED && number == 0)
 		ret_form->known = true;
 	if (rc != 0 || flow == NULL || flow->form == NULL || !question.asked || question.number != number) {
 		flow_run_release(&run);
@@ -276,7 +271,7 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
 	ret_form->number = number;
 	struct flow_ctx *ctx = flow_ctx_new(worker, prefect, &run, NULL, NULL, &question);
 	rc = ctx == NULL ? error_nomem(err)
-	                 : put_form_back(worker, prefect, ctx, flow, parked->id, &question, &ret_form->print, ret_shown, err);
+	                 : put_form_back(prefect, ctx, flow, parked->id, &question, &ret_form->print, ret_shown, err);
 	flow_ctx_free(ctx);
 	flow_run_release(&run);
 	ret_form->known = rc == 0;
