@@ -8,6 +8,7 @@
 #include "client/base/log.h"
 #include "client/base/text.h"
 #include "client/prefect/run_log.h"
+#include "worker/trouble.h"
 
 #define LOGGER_NAME "prefect.flow_runs.janitor"
 #define BUDGET_MS 3000
@@ -109,24 +110,15 @@ static void put_back(struct run_logs *logs, json_t *batch)
 	(void)pthread_mutex_unlock(&logs->lock);
 }
 
-/* Refused as it is, also the next time: too large, or not what the server takes. */
-static bool is_refused(int rc, const struct error *err)
-{
-	return rc == ERR_INVALID || (rc == ERR_HTTP && err->http_status >= 400 && err->http_status < 500);
-}
-
-/* Sends a refused batch line by line, and leaves out the lines at fault. */
+/* Sends a refused batch line by line, and leaves out the lines at fault. What was sent is taken out of @batch: where a later
+ * line fails, only the rest is sent again. */
 static int send_lines(struct prefect *prefect, json_t *batch, struct error *err)
 {
-	size_t i;
-	json_t *line;
-
-	json_array_foreach(batch, i, line)
-	{
-		AUTO_JSON *one = json_pack("[O]", line);
+	for (; json_array_size(batch) > 0; (void)json_array_remove(batch, 0)) {
+		AUTO_JSON *one = json_pack("[O]", json_array_get(batch, 0));
 		int rc = run_log_send(prefect, one, err);
 
-		if (is_refused(rc, err))
+		if (rc != 0 && trouble_is_refusal(err))
 			log_warning("the server refuses a log line, skipping it: %s", err->text);
 		else if (rc != 0)
 			return rc;
@@ -140,7 +132,7 @@ static bool send_batch(struct prefect *prefect, json_t *batch, bool *trouble)
 	struct error err = {0};
 
 	int rc = prefect != NULL ? run_log_send(prefect, batch, &err) : error_nomem(&err);
-	if (is_refused(rc, &err))
+	if (rc != 0 && trouble_is_refusal(&err))
 		rc = send_lines(prefect, batch, &err);
 	if (rc != 0 && !*trouble)
 		log_warning("run logs cannot be sent, keeping them: %s", err.text);

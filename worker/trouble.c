@@ -22,6 +22,11 @@ bool trouble_is_doubtful(const struct error *err)
 	return err->code == ERR_DECODE || err->code == ERR_NOMEM || (err->code == ERR_HTTP && not_prefect);
 }
 
+bool trouble_is_refusal(const struct error *err)
+{
+	return err->code == ERR_INVALID || (err->code == ERR_HTTP && err->http_status >= 400 && err->http_status < 500);
+}
+
 bool trouble_note(struct trouble *trouble, const struct error *err)
 {
 	bool news = trouble->tries == 0 || trouble->code != err->code || trouble->http_status != err->http_status;

@@ -34,6 +34,10 @@ bool trouble_is_passing(const struct error *err);
  * not. */
 bool trouble_is_doubtful(const struct error *err);
 
+/* True where the server refuses the request as it is (400, 422, another 4xx), and would the next time too. Nobody waits for
+ * that to change. */
+bool trouble_is_refusal(const struct error *err);
+
 /* So many doubtful failures in a row, and what failed is given up: about four minutes. */
 #define TROUBLE_DOUBTFUL_MAX 8
 

@@ -15,6 +15,7 @@ struct log_server {
 	int first_status;          /* of the first request; 0: as the others */
 	const char *poison;        /* 422 for every request that has this in it */
 	int status;                /* of the others; 0: 201 */
+	size_t busy_at;            /* the request that is answered with 401; 0: none */
 	size_t end_at;             /* the request at which the end is asked for; 0: never */
 };
 
@@ -30,6 +31,8 @@ static struct http_reply take_lines(void *arg, const struct http_seen *seen)
 	server->requests++;
 	if (server->poison != NULL && strstr(seen->body, server->poison) != NULL)
 		status = 422;
+	if (server->requests == server->busy_at)
+		status = 401;
 	if (strcmp(seen->path, "/logs/") != 0)
 		status = 404;
 	if (status < 300)
@@ -156,6 +159,23 @@ static void leaves_out_what_is_refused(void)
 	close_fixture(&f, "refused");
 }
 
+/* Of a batch that goes line by line, what was taken is not sent again where a later line fails. */
+static void sends_no_line_twice(void)
+{
+	struct fixture f = {.server = {.poison = "line 1\"", .busy_at = 4, .end_at = 4}};
+
+	open_fixture(&f);
+	add_lines(&f, 0, 4);
+	ship(&f, /* end= */ false);
+	CHECK_INT("the batch, three lines, the other two at once", f.server.requests, 5);
+	CHECK_INT("the rest alone", f.server.batches[4], 2);
+	CHECK_INT("all others", json_array_size(f.server.lines), 3);
+	CHECK_JSON("in order", json_object_get(json_array_get(f.server.lines, 0), "message"), "\"line 0\"");
+	CHECK_JSON("in order", json_object_get(json_array_get(f.server.lines, 1), "message"), "\"line 2\"");
+	CHECK_JSON("in order", json_object_get(json_array_get(f.server.lines, 2), "message"), "\"line 3\"");
+	close_fixture(&f, "twice");
+}
+
 static void ends_although_nobody_takes_them(void)
 {
 	struct fixture f = {.server = {.status = 401}};
@@ -239,5 +259,5 @@ static void takes_lines_from_many_threads(void)
 }
 
 UNIT_SUITE("worker/run_logs", TEST(ships_in_batches_and_in_order), TEST(keeps_what_was_not_taken), TEST(leaves_out_what_is_refused),
-           TEST(ends_although_nobody_takes_them), TEST(says_what_was_dropped), TEST(takes_any_text),
+           TEST(sends_no_line_twice), TEST(ends_although_nobody_takes_them), TEST(says_what_was_dropped), TEST(takes_any_text),
            TEST(takes_lines_from_many_threads))

@@ -44,6 +44,26 @@ static void says_what_is_new(void)
 	}
 }
 
+static void knows_a_refusal(void)
+{
+	static const struct {
+		const char *name;
+		int code, status;
+		bool refusal;
+	} rows[] = {
+		{"as it is", ERR_INVALID, 422, true}, {"too large", ERR_HTTP, 413, true}, {"the server's fault", ERR_HTTP, 500, false},
+		{"a redirect", ERR_HTTP, 302, false}, {"busy", ERR_BUSY, 429, false},     {"a password", ERR_AUTH, 403, false},
+		{"a conflict", ERR_CONFLICT, 409, false}, {"no answer", ERR_TRANSPORT, 0, false},
+	};
+
+	EACH(row, rows)
+	{
+		struct error err = failure(row->code, row->status);
+
+		CHECK_INT(row->name, trouble_is_refusal(&err), row->refusal);
+	}
+}
+
 static void knows_how_long_it_lasted(void)
 {
 	struct trouble trouble = {0};
@@ -121,5 +141,5 @@ static void tells_what_may_pass(void)
 	}
 }
 
-UNIT_SUITE("worker/trouble", TEST(says_what_is_new), TEST(knows_how_long_it_lasted), TEST(waits_longer_each_time),
+UNIT_SUITE("worker/trouble", TEST(says_what_is_new), TEST(knows_a_refusal), TEST(knows_how_long_it_lasted), TEST(waits_longer_each_time),
            TEST(tells_what_may_pass))
