@@ -22,6 +22,7 @@
 struct listing {
 	struct table table;
 	json_t *rows; /* owned */
+	json_t *seen; /* owned: ids of the runs that were looked at */
 	size_t count;
 	time_us now;
 };
@@ -69,7 +70,7 @@ static int list_one(struct session *session, struct listing *listing, const stru
 	return rc;
 }
 
-static int list_page(struct session *session, struct listing *listing, int64_t offset, size_t *ret_count, struct error *err)
+static int list_page(struct session *session, struct listing *listing, size_t *ret_count, struct error *err)
 {
 	const char *pool = session->settings->pool;
 	AUTO_JSON *flow_runs = json_pack("{s:{s:{s:[s]}}}", "state", "type", "any_", "PAUSED");
@@ -79,10 +80,10 @@ static int list_page(struct session *session, struct listing *listing, int64_t o
 
 	if (flow_runs == NULL || flows == NULL || (pool != NULL && pools == NULL))
 		return error_nomem(err);
-	int rc = flow_run_filter(session->prefect,
-	                         &(struct flow_run_query){.flow_runs = flow_runs, .flows = flows, .work_pools = pools,
-	                                                  .sort = "START_TIME_ASC", .offset = offset},
-	                         &runs, ret_count, err);
+	int rc = flow_run_filter_unseen(session->prefect,
+	                                &(struct flow_run_query){
+										.flow_runs = flow_runs, .flows = flows, .work_pools = pools, .sort = "START_TIME_ASC"},
+	                                listing->seen, &runs, ret_count, err);
 	if (rc != 0)
 		return rc;
 	listing->now = prefect_now(session->prefect);
@@ -130,18 +131,19 @@ static int run_pending(struct session *session, struct error *err)
 	struct listing listing = {
 		.table = {.columns = {{.title = "RUN"}, {.title = "WAITING SINCE", .right = true}, {.title = "TIME LEFT", .right = true},
 	                          {.title = "DECIDE BY"}, {.title = "FLOW RUNS", .right = true}, {.title = "RETENTION", .cut = true}, {.title = "PAGE"}}},
-		.rows = json_array()};
+		.rows = json_array(), .seen = json_object()};
 	size_t count = PREFECT_PAGE_MAX;
-	int rc = listing.rows != NULL ? 0 : error_nomem(err);
+	int rc = listing.rows != NULL && listing.seen != NULL ? 0 : error_nomem(err);
 
 	if (rc == 0)
 		rc = check_pool(session, err);
 	for (int page = 0; rc == 0 && count == PREFECT_PAGE_MAX && page < PAGES_MAX; page++)
-		rc = list_page(session, &listing, (int64_t)page * PREFECT_PAGE_MAX, &count, err);
+		rc = list_page(session, &listing, &count, err);
 	if (rc == 0)
 		rc = print_listing(session, &listing, err);
 	table_release(&listing.table);
 	json_decref(listing.rows);
+	json_decref(listing.seen);
 	return rc;
 }
 

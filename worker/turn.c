@@ -94,6 +94,7 @@ static int read_joined(struct prefect *prefect, struct flow_run **ret_runs, size
 {
 	AUTO_JSON *running = json_pack("{s:{s:{s:[s]}}}", "state", "type", "any_", "RUNNING");
 	AUTO_JSON *flows = json_pack("{s:{s:o}}", "name", "any_", flow_names());
+	AUTO_JSON *seen = json_object();
 	struct flow_run_query query = {.flow_runs = running, .flows = flows, .sort = "EXPECTED_START_TIME_ASC"};
 	struct flow_run *joined = NULL;
 	size_t count = 0;
@@ -102,7 +103,7 @@ static int read_joined(struct prefect *prefect, struct flow_run **ret_runs, size
 	do {
 		struct flow_run *found;
 
-		int rc = flow_run_filter(prefect, &query, &found, &found_count, err);
+		int rc = seen != NULL ? flow_run_filter_unseen(prefect, &query, seen, &found, &found_count, err) : error_nomem(err);
 		struct flow_run *more = rc == 0 ? realloc(joined, (count + found_count + 1) * sizeof *joined) : NULL;
 		if (more == NULL) {
 			if (rc == 0)
@@ -118,7 +119,6 @@ static int read_joined(struct prefect *prefect, struct flow_run **ret_runs, size
 				flow_run_release(&found[i]);
 		}
 		free(found); /* its runs live on in `joined` */
-		query.offset += (int64_t)found_count;
 	} while (found_count == PREFECT_PAGE_MAX);
 	*ret_runs = joined;
 	*ret_count = count;

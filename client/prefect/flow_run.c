@@ -122,6 +122,58 @@ int flow_run_filter(struct prefect *prefect, const struct flow_run_query *query,
 	return rc != 0 ? error_prefix(err, rc, "POST /flow_runs/filter") : 0;
 }
 
+/* @filter without the runs of @seen; NULL without memory. */
+static json_t *without(const json_t *filter, const json_t *seen)
+{
+	json_t *narrowed = json_object();
+	AUTO_JSON *id = json_object();
+	AUTO_JSON *ids = json_array();
+	json_t *narrowed_id = json_object_get(filter, "id");
+	const char *key;
+	json_t *value;
+	int rc = json_object_update(narrowed, (json_t *)(uintptr_t)filter);
+
+	if (narrowed_id != NULL)
+		rc |= json_object_update(id, narrowed_id);
+	json_object_foreach((json_t *)(uintptr_t)seen, key, value)
+		rc |= json_array_append_new(ids, json_string(key));
+	if (rc != 0 || json_object_set(id, "not_any_", ids) != 0 || json_object_set(narrowed, "id", id) != 0) {
+		json_decref(narrowed);
+		return NULL;
+	}
+	return narrowed;
+}
+
+int flow_run_filter_unseen(struct prefect *prefect, const struct flow_run_query *query, json_t *seen, struct flow_run **ret_runs,
+                           size_t *ret_count, struct error *err)
+{
+	AUTO_JSON *narrowed = json_object_size(seen) > 0 ? without(query->flow_runs, seen) : NULL;
+	struct flow_run_query rest = *query;
+	size_t fresh = 0;
+
+	if (json_object_size(seen) > 0) {
+		if (narrowed == NULL)
+			return error_nomem(err);
+		rest.flow_runs = narrowed;
+	}
+	int rc = flow_run_filter(prefect, &rest, ret_runs, ret_count, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < *ret_count; i++) {
+		fresh += json_object_get(seen, (*ret_runs)[i].id) == NULL;
+		if (json_object_set_new(seen, (*ret_runs)[i].id, json_true()) != 0) {
+			flow_runs_release(*ret_runs, *ret_count);
+			return error_nomem(err);
+		}
+	}
+	if (fresh == 0) { /* nothing that was not there before: no end otherwise */
+		flow_runs_release(*ret_runs, *ret_count);
+		*ret_runs = NULL;
+		*ret_count = 0;
+	}
+	return 0;
+}
+
 int flow_run_count(struct prefect *prefect, const struct flow_run_query *query, int64_t *ret_count, struct error *err)
 {
 	return prefect_count(prefect, query_body(query), ret_count, err, "/flow_runs/count");

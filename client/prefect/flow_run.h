@@ -59,6 +59,12 @@ struct flow_run_query {
 int flow_run_filter(struct prefect *prefect, const struct flow_run_query *query, struct flow_run **ret_runs,
                     size_t *ret_count, struct error *err) MUST_CHECK;
 
+/* The same without the runs whose ids are keys of @seen (an object), and puts those that it finds there. By page after page
+ * of these each run that stays in the search is found, also where others leave it meanwhile: an offset would skip some.
+ * No run: that was all. `offset` of the query is to be 0. */
+int flow_run_filter_unseen(struct prefect *prefect, const struct flow_run_query *query, json_t *seen, struct flow_run **ret_runs,
+                           size_t *ret_count, struct error *err) MUST_CHECK;
+
 /* POST /flow_runs/count. `limit`, `offset` and `sort` of the query do not count. */
 int flow_run_count(struct prefect *prefect, const struct flow_run_query *query, int64_t *ret_count,
                    struct error *err) MUST_CHECK;

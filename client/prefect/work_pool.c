@@ -99,32 +99,61 @@ int work_pool_heartbeat(struct prefect *prefect, const char *name, const char *w
 	                    PREFECT_REPEATABLE, NULL, err, "/work_pools/%s/workers/heartbeat", escaped);
 }
 
+/* One page, put into @by_name; *ret_fresh is raised by the names that were not there. */
+static int read_workers(struct prefect *prefect, const char *escaped, size_t offset, json_t *by_name, size_t *ret_count,
+                        size_t *ret_fresh, struct error *err)
+{
+	AUTO_JSON *page = NULL;
+	size_t i;
+	json_t *worker;
+
+	int rc = prefect_post(prefect, json_pack("{s:I}", "offset", (json_int_t)offset), PREFECT_REPEATABLE, &page, err,
+	                      "/work_pools/%s/workers/filter", escaped);
+	if (rc != 0)
+		return rc;
+	if (!json_is_array(page))
+		return error_set(err, ERR_DECODE, "POST /work_pools/{name}/workers/filter: the answer is not a list");
+	json_array_foreach(page, i, worker)
+	{
+		const char *name = json_string_value(json_object_get(worker, "name"));
+		if (name == NULL || !json_is_string(json_object_get(worker, "status")))
+			return error_set(err, ERR_DECODE, "POST /work_pools/{name}/workers/filter: a worker without name or status");
+		*ret_fresh += json_object_get(by_name, name) == NULL;
+		if (json_object_set(by_name, name, worker) != 0)
+			return error_nomem(err);
+	}
+	*ret_count = json_array_size(page);
+	return 0;
+}
+
 int work_pool_workers(struct prefect *prefect, const char *name, json_t **ret_workers, struct error *err)
 {
 	AUTO_FREE char *escaped = http_escape(name);
+	AUTO_JSON *by_name = json_object();
 	AUTO_JSON *workers = json_array();
-	size_t count;
+	size_t fresh;
+	size_t pages;
+	const char *key;
+	json_t *worker;
 
-	if (escaped == NULL || workers == NULL)
+	if (escaped == NULL || by_name == NULL || workers == NULL)
 		return error_nomem(err);
+	/* The latest heartbeat comes first: one that comes between two pages moves its worker past the second. Where there are
+	 * several pages they are read again until nobody new shows. */
 	do {
-		AUTO_JSON *page = NULL;
-		size_t i;
-		json_t *worker;
+		size_t offset = 0;
+		size_t count = 0;
 
-		int rc = prefect_post(prefect, json_pack("{s:I}", "offset", (json_int_t)json_array_size(workers)),
-		                      PREFECT_REPEATABLE, &page, err, "/work_pools/%s/workers/filter", escaped);
-		if (rc != 0)
-			return rc;
-		if (!json_is_array(page))
-			return error_set(err, ERR_DECODE, "POST /work_pools/{name}/workers/filter: the answer is not a list");
-		json_array_foreach(page, i, worker)
-			if (!json_is_string(json_object_get(worker, "name")) || !json_is_string(json_object_get(worker, "status")))
-				return error_set(err, ERR_DECODE, "POST /work_pools/{name}/workers/filter: a worker without name or status");
-		count = json_array_size(page);
-		if (json_array_extend(workers, page) != 0)
+		fresh = 0;
+		for (pages = 0; pages == 0 || count > 0; pages++, offset += count) {
+			int rc = read_workers(prefect, escaped, offset, by_name, &count, &fresh, err);
+			if (rc != 0)
+				return rc;
+		}
+	} while (fresh > 0 && pages > 2); /* the last one is empty */
+	json_object_foreach(by_name, key, worker)
+		if (json_array_append(workers, worker) != 0)
 			return error_nomem(err);
-	} while (count > 0);
 	*ret_workers = json_incref(workers);
 	return 0;
 }

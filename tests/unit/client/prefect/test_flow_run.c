@@ -223,5 +223,75 @@ static void changes_single_runs(void)
 	(void)api_close(&api, "single runs");
 }
 
-UNIT_SUITE("client/prefect/flow_run", TEST(decodes_runs), TEST(decodes_sparse_runs), TEST(searches), TEST(counts),
+/* A server that holds runs, two a page; those of a page leave the search before the next one is asked for. */
+struct leaving {
+	int gone[2];         /* these have left: from, count */
+	size_t requests;
+	bool stubborn;       /* answers with the first page whatever is asked */
+};
+
+static struct http_reply leave(void *arg, const struct http_seen *seen)
+{
+	struct leaving *server = arg;
+	AUTO_JSON *body = unit_json(seen->body);
+	const json_t *id = json_object_get(json_object_get(body, "flow_runs"), "id");
+	const json_t *unwanted = json_object_get(id, "not_any_");
+	json_t *page = json_array();
+
+	server->requests++;
+	CHECK_JSON("the search stays", json_object_get(json_object_get(json_object_get(body, "flow_runs"), "state"), "x"), "1");
+	for (int i = 0; i < 5 && json_array_size(page) < 2; i++) {
+		char one[UUID_SIZE];
+		size_t k;
+		json_t *not;
+		bool skip = !server->stubborn && i >= server->gone[0] && i < server->gone[0] + server->gone[1];
+
+		(void)snprintf(one, sizeof one, "aaaaaaaa-0000-4000-8000-00000000000%c", (char)(48 + i));
+		json_array_foreach(unwanted, k, not)
+			skip = skip || (!server->stubborn && strcmp(json_string_value(not), one) == 0);
+		if (!skip)
+			(void)json_array_append_new(page, json_pack("{s:s, s:s, s:s}", "id", one, "flow_id", ID_B, "name", "r"));
+	}
+	if (server->requests == 1)
+		server->gone[1] = 2;
+	char *text = json_write(page, 0);
+	json_decref(page);
+	return (struct http_reply){.owned = text};
+}
+
+static void finds_all_of_a_changing_search(void)
+{
+	static const struct {
+		const char *name;
+		bool stubborn;
+		size_t runs, requests;
+	} rows[] = {{"the first page leaves", false, 5, 4}, {"the same page for ever", true, 2, 2}};
+
+	EACH(row, rows)
+	{
+		struct leaving server = {.stubborn = row->stubborn};
+		AUTO_JSON *filter = unit_json("{\"state\": {\"x\": 1}}");
+		AUTO_JSON *seen = json_object();
+		struct flow_run *runs;
+		struct error err;
+		struct api api;
+		size_t all = 0;
+		size_t count;
+
+		api_open_handler(&api, leave, &server);
+		do {
+			if (!CHECK_RC(row->name, flow_run_filter_unseen(api.prefect, &(struct flow_run_query){.flow_runs = filter}, seen, &runs,
+			                                                &count, &err), 0, &err))
+				break;
+			all += count;
+			flow_runs_release(runs, count);
+		} while (count > 0);
+		CHECK_INT(row->name, all, row->runs);
+		CHECK_INT(row->name, json_object_size(seen), row->runs);
+		CHECK_INT(row->name, api_close(&api, row->name), row->requests);
+		CHECK_JSON("the caller's filter is as it was", filter, "{\"state\": {\"x\": 1}}");
+	}
+}
+
+UNIT_SUITE("client/prefect/flow_run", TEST(finds_all_of_a_changing_search), TEST(decodes_runs), TEST(decodes_sparse_runs), TEST(searches), TEST(counts),
            TEST(deletes_many), TEST(changes_single_runs))

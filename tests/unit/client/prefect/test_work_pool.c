@@ -157,13 +157,16 @@ static void asks_who_is_there(void)
 {
 	static const struct {
 		const char *name;
-		struct http_step steps[4];
+		struct http_step steps[7];
 		int rc;
 		const char *want;
 	} rows[] = {
 		{"pages",
 		 {{.method = "POST", .path = "/work_pools/p%2Fq/workers/filter", .body = "{\"offset\":0}",
 		   .reply = {.body = "[" WORKER("a", "ONLINE") "," WORKER("b", "OFFLINE") "]"}},
+		  {.method = "POST", .body = "{\"offset\":2}", .reply = {.body = "[" WORKER("c", "ONLINE") "]"}},
+		  {.method = "POST", .body = "{\"offset\":3}", .reply = {.body = "[]"}},
+		  {.method = "POST", .body = "{\"offset\":0}", .reply = {.body = "[" WORKER("a", "ONLINE") "," WORKER("b", "OFFLINE") "]"}},
 		  {.method = "POST", .body = "{\"offset\":2}", .reply = {.body = "[" WORKER("c", "ONLINE") "]"}},
 		  {.method = "POST", .body = "{\"offset\":3}", .reply = {.body = "[]"}}}, 0, "[\"a\", \"c\"]"},
 		{"nobody", {{.method = "POST", .reply = {.body = "[]"}}}, 0, "[]"},
@@ -299,6 +302,33 @@ static void handles_flows_and_deployments(void)
 	(void)api_close(&api, "flows and deployments");
 }
 
-UNIT_SUITE("client/prefect/work_pool", TEST(takes_the_nearest_variable), TEST(ensures_the_pool),
+#define WORKERS {.method = "POST", .path = "/work_pools/p/workers/filter"
+#define WORKER_OF(name) "{\"name\": \"" name "\", \"status\": \"ONLINE\"}"
+
+/* The latest heartbeat is listed first: a worker that sends one between two pages is on neither. */
+static void finds_a_worker_that_moves(void)
+{
+	static const struct http_step steps[] = {
+		WORKERS, .body = "{\"offset\":0}", .reply = {.body = "[" WORKER_OF("a") "," WORKER_OF("b") "]"}},
+		WORKERS, .body = "{\"offset\":2}", .reply = {.body = "[" WORKER_OF("b") "]"}}, /* c has moved to the front */
+		WORKERS, .body = "{\"offset\":3}", .reply = {.body = "[]"}},
+		WORKERS, .body = "{\"offset\":0}", .reply = {.body = "[" WORKER_OF("c") "," WORKER_OF("a") "]"}},
+		WORKERS, .body = "{\"offset\":2}", .reply = {.body = "[" WORKER_OF("b") "]"}},
+		WORKERS, .body = "{\"offset\":3}", .reply = {.body = "[]"}},
+		WORKERS, .body = "{\"offset\":0}", .reply = {.body = "[" WORKER_OF("c") "," WORKER_OF("a") "]"}},
+		WORKERS, .body = "{\"offset\":2}", .reply = {.body = "[" WORKER_OF("b") "]"}},
+		WORKERS, .body = "{\"offset\":3}", .reply = {.body = "[]"}},
+	};
+	struct api api;
+	AUTO_JSON *names = NULL;
+	struct error err;
+
+	api_open(&api, steps, COUNT_OF(steps));
+	if (CHECK_RC("read", work_pool_online_workers(api.prefect, "p", &names, &err), 0, &err))
+		CHECK_JSON("all", names, "[\"a\", \"b\", \"c\"]");
+	(void)api_close(&api, "moves");
+}
+
+UNIT_SUITE("client/prefect/work_pool", TEST(finds_a_worker_that_moves), TEST(takes_the_nearest_variable), TEST(ensures_the_pool),
            TEST(fetches_scheduled_runs), TEST(asks_who_is_there), TEST(lists_pools_of_a_type), TEST(sends_heartbeats),
            TEST(keeps_inputs), TEST(handles_flows_and_deployments))
