@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/base/log.h"
+#include "client/base/text.h"
 #include "client/prefect/concurrency.h"
 #include "client/prefect/deployment.h"
 #include "worker/pool.h"
@@ -157,8 +158,41 @@ int executor_owns(struct worker *worker, struct prefect *prefect, const struct f
 		return 0;
 	int rc = ownership_read(prefect, run->id, "", &latest, err);
 	*ret_owns = rc == 0 && latest.number > 0 && strcmp(latest.instance, self.instance) == 0;
-	/* Ours by the record that counts: the labels did not arrive, although the answer said so. */
-	return *ret_owns ? executor_sign(worker, prefect, run->id, err) : rc;
+	if (!*ret_owns)
+		return rc;
+	/* Ours by the record that counts: the labels did not arrive, although the answer said so. Where the server refuses
+	 * them, the record alone has to do. */
+	rc = executor_sign(worker, prefect, run->id, err);
+	return rc != 0 && trouble_is_refusal(err) ? 0 : rc;
+}
+
+/* The server refuses what has to be noted of a run of ours, and would for ever: the run ends, and says why. */
+static enum step end_refused(struct execution *e, const char *what, struct error *err)
+{
+	/* The server takes nothing else after Cancelling. */
+	bool cancelling = e->run.state_type == STATE_CANCELLING;
+	AUTO_TEXT message = {.max = sizeof err->text + 200};
+	struct state_answer answer;
+
+	text_addf(&message, "%s: %s; nothing was deleted since", what, err->text);
+	struct state_proposal proposal = {.type = cancelling ? STATE_CANCELLED : STATE_FAILED,
+	                                  .name = cancelling ? "Cancelled" : "Failed", .message = text_str(&message)};
+	if (state_propose(e->prefect, e->handle.id, &proposal, &answer, err) != 0)
+		return on_error(e, "its state cannot be set", err);
+	bool ended = answer.status == STATE_ACCEPT;
+	state_answer_release(&answer);
+	if (!ended)
+		return STEP_LATER;
+	log_run(LOG_LEVEL_ERROR, e->run.name, e->handle.id, "%s: %s", proposal.name, text_str(&message));
+	run_logs_add(&e->worker->logs, e->handle.id, LOG_LEVEL_ERROR, text_str(&message));
+	metrics_count_final(&e->worker->metrics, proposal.type, NULL);
+	return STEP_DROP;
+}
+
+/* After a note about a run of ours could not be written. */
+static enum step on_note_error(struct execution *e, const char *what, struct error *err)
+{
+	return trouble_is_refusal(err) ? end_refused(e, what, err) : on_error_beside(e, what, err);
 }
 
 /* Takes a run that was just claimed: the first owner, or the next one of a run that is done again. */
@@ -175,7 +209,7 @@ static enum step sign(struct execution *e)
 		return STEP_DROP;
 	if (rc == 0)
 		rc = executor_sign(e->worker, e->prefect, e->handle.id, &err);
-	return rc == 0 ? STEP_ON : on_error_beside(e, "it cannot be marked", &err);
+	return rc == 0 ? STEP_ON : on_note_error(e, "it cannot be marked", &err);
 }
 
 static enum step read_template(struct execution *e)
@@ -331,7 +365,8 @@ static enum step note_begin(struct execution *e)
 	if (e->handle.taking == 0)
 		return STEP_ON;
 	if (ownership_begin(e->prefect, e->handle.id, &self, e->handle.taking, &err) != 0)
-		return on_error(e, "its begin cannot be noted", &err);
+		return trouble_is_refusal(&err) ? end_refused(e, "its begin cannot be noted", &err)
+		                                : on_error(e, "its begin cannot be noted", &err);
 	registry_note_taking(&e->worker->registry, e->handle.id, 0);
 	return STEP_ON;
 }
@@ -345,7 +380,8 @@ static enum step read_question(struct execution *e)
 	/* Its place in the queue is of an earlier attempt: this one has not been approved. */
 	if (!e->question.asked && turn_is_of_before(&e->run, e->question.begun_at) &&
 	    turn_leave(e->prefect, e->handle.id, &err) != 0)
-		return on_error(e, "it cannot leave the queue of deletions", &err);
+		return trouble_is_refusal(&err) ? end_refused(e, "it cannot leave the queue of deletions", &err)
+		                                : on_error(e, "it cannot leave the queue of deletions", &err);
 	return STEP_ON;
 }
 

@@ -43,6 +43,7 @@ void flow_ctx_free(struct flow_ctx *ctx)
 	timeline_release(&ctx->timeline);
 	free(ctx->behind_name);
 	free(ctx->shown);
+	free(ctx->refused);
 	free(ctx);
 }
 

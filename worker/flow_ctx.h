@@ -20,6 +20,7 @@ enum halt {
 	HALT_STATE,    /* the run is not Running any more; see `halt_state` */
 	HALT_DELETED,  /* the run is gone */
 	HALT_TAKEN,    /* another worker has it */
+	HALT_REFUSED,  /* the server refuses what has to be noted of the run; see `refused` */
 };
 
 struct flow_ctx {
@@ -34,6 +35,7 @@ struct flow_ctx {
 	time_us approved_at;    /* where no person's answer says so; 0 */
 	enum halt halt;
 	enum state_type halt_state;
+	char *refused; /* owned: in the server's words; NULL where nothing was */
 	char behind[UUID_SIZE]; /* whose turn it was when flow_has_turn() last said no; "" before that */
 	char *behind_name;      /* owned */
 	bool joined;            /* this run stands in the queue */

@@ -104,7 +104,7 @@ static void let_go(struct flow_ctx *ctx)
 
 enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 {
-	char message[700];
+	char message[sizeof((struct error *)0)->text + 700];
 
 	switch (ctx->halt) {
 	case HALT_STOPPING:
@@ -119,6 +119,11 @@ enum flow_outcome flow_halt(struct flow_ctx *ctx, const char *so_far)
 		log_run(LOG_LEVEL_WARNING, ctx->run.name, ctx->run.id, "another worker has taken the run; %s", so_far);
 		let_go(ctx);
 		return FLOW_DONE;
+	case HALT_REFUSED:
+		(void)snprintf(message, sizeof message, "its place in the queue of deletions cannot be noted: %s; %s",
+		               ctx->refused != NULL ? ctx->refused : "no memory for the reason", so_far);
+		ctx->halt = HALT_NOT; /* it ends as any other failure does */
+		return flow_finish(ctx, STATE_FAILED, message, NULL);
 	case HALT_NOT:
 	case HALT_STATE:
 		break;

@@ -55,9 +55,15 @@ bool flow_has_turn(struct flow_ctx *ctx)
 	struct turn turn = {0};
 	struct error err;
 
-	while (read_turn(ctx, &turn, &err) != 0)
-		if (!flow_retry(ctx, &err))
-			return flow_halted(ctx) ? false : flow_ctx_halt(ctx, HALT_STOPPING);
+	while (read_turn(ctx, &turn, &err) != 0) {
+		if (flow_retry(ctx, &err))
+			continue;
+		if (!flow_halted(ctx)) { /* it would be the same at the next start of the body */
+			ctx->refused = text_dup(err.text);
+			(void)flow_ctx_halt(ctx, HALT_REFUSED);
+		}
+		return false;
+	}
 	flow_recovered(ctx);
 	bool ours = turn.first[0] == '\0' || strcmp(turn.first, ctx->run.id) == 0 || !turn_has(&turn, ctx->run.id);
 	if (!ours) {

@@ -170,7 +170,7 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 		return 0; /* another worker was faster */
 	if (rc == 0)
 		rc = executor_sign(t->worker, t->prefect, run->id, err);
-	if (rc != 0)
+	if (rc != 0 && !trouble_is_refusal(err)) /* else the record alone has to do */
 		return rc;
 	/* Being restarted while a run waits, for a person or for its turn, is no fault of the run. */
 	if (!waiting && latest.stalled >= OWNERSHIP_STALLED_MAX)
@@ -250,13 +250,14 @@ static int for_each(struct take_over *t, const json_t *flow_runs, each_run *each
 {
 	AUTO_JSON *pools = json_pack("{s:{s:[s]}}", "name", "any_", t->worker->settings->pool);
 	struct flow_run_query query = {.flow_runs = flow_runs, .work_pools = pools, .sort = "EXPECTED_START_TIME_ASC"};
+	AUTO_JSON *seen = json_object(); /* taking over is what makes runs leave the list */
 	size_t count;
 	int rc;
 
 	do {
 		struct flow_run *found;
 
-		rc = flow_run_filter(t->prefect, &query, &found, &count, err);
+		rc = seen != NULL ? flow_run_filter_unseen(t->prefect, &query, seen, &found, &count, err) : error_nomem(err);
 		if (rc != 0)
 			break;
 		for (size_t i = 0; i < count; i++) {
@@ -268,7 +269,6 @@ static int for_each(struct take_over *t, const json_t *flow_runs, each_run *each
 			keep_alive(t);
 		}
 		flow_runs_release(found, count);
-		query.offset += (int64_t)count;
 	} while (count > 0 && !stop_asked(&t->worker->stop));
 	return rc;
 }

@@ -91,8 +91,11 @@ int watch_tell_ended(struct worker *worker, struct prefect *prefect, const struc
 	if (draw && watch_draw_ended(worker, prefect, run->id, err) != 0)
 		log_debug("flow run %s: its timeline cannot be ended yet: %s", run->id, err->text);
 	rc = flow_run_set_labels(prefect, run->id, ownership_ended_label(run), err);
-	if (rc != 0 && rc != ERR_NOT_FOUND)
-		return rc;
+	/* Refused for good: it is said by the worker that has the run in hand, and by nobody later, who would say it again and again. */
+	if (rc != 0 && trouble_is_refusal(err))
+		rc = registry_has(&worker->registry, run->id) ? 0 : ERR_NOT_FOUND;
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND && !registry_has(&worker->registry, run->id) ? 0 : rc;
 	if (flow_run_pause_expired(run))
 		metrics_count_outcome(&worker->metrics, OUTCOME_EXPIRED);
 	log_run(LOG_LEVEL_INFO, run->name, run->id, "%s: %s", run->state_name != NULL ? run->state_name : "?", what);
