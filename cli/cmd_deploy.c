@@ -19,15 +19,15 @@
 	"what it names and keeps the rest; what it changes is printed, old -> new.\n" \
 	"\n"                                                                                               \
 	"Usage: prefect-janitor deploy --pool NAME [--cron EXPR | --interval DURATION | --rrule RULE | --no-schedule]\n" \
-	"                              [--timezone TZ] [--param KEY=JSON]... [OPTIONS]\n"
+	"                              [--timezone TZ] [--param KEY=VALUE]... [OPTIONS]\n"
 
 #define OUTRO                                                                                           \
-	"Parameters (--param, each with its default):\n"                                                  \
-	"  retention_period='\"P30D\"'                          keep flow runs that started within this time\n" \
+	"Parameters (--param, or flags of their names; each with its default):\n"                         \
+	"  retention_period=P30D                              keep flow runs that started within this time\n" \
 	"  states_to_clean='[\"Completed\",\"Failed\",\"Cancelled\"]'  states whose flow runs are cleaned\n" \
 	"  batch_size=100                                     10 to 1000\n"                                \
 	"  dry_run=false                                      preview and ask, but delete nothing\n"       \
-	"  approval_type='\"human\"'                            who decides\n"                              \
+	"  approval_type=human                                who decides\n"                              \
 	"\n"                                                                                               \
 	"The concurrency limit keeps flow runs from being planned at the same time. A paused run gives its\n" \
 	"place back, so several can wait for an approval. Only one run at a time deletes on the whole server;\n" \

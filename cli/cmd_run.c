@@ -44,11 +44,16 @@ static int make_body(struct session *session, const json_t *deployment, json_t *
 	rc = parameters_check_schema(deployment, parameters, err);
 	if (rc != 0)
 		return rc;
+	AUTO_JSON *variables = json_object();
+	rc = variables != NULL ? parameters_read_pairs("--job-variable", session->settings->job_variables, variables, err) : error_nomem(err);
+	if (rc != 0)
+		return rc;
 	uuid_make(key);
 	(void)snprintf(message, sizeof message, "started by %s with prefect-janitor run", who_am_i(who));
 	*ret_body = json_pack("{s:s, s:{s:s, s:s}}", "idempotency_key", key, "state", "type", "SCHEDULED", "message", message);
 	/* Without a change they are the deployment's at the time of the request. */
-	if (*ret_body == NULL || (changed && json_object_set(*ret_body, "parameters", parameters) != 0)) {
+	if (*ret_body == NULL || (changed && json_object_set(*ret_body, "parameters", parameters) != 0) ||
+	    (json_object_size(variables) > 0 && json_object_set(*ret_body, "job_variables", variables) != 0)) {
 		json_decref(*ret_body);
 		*ret_body = NULL;
 		return error_nomem(err);
@@ -71,6 +76,9 @@ static int trigger(struct session *session, json_t **ret_deployment, struct flow
 	if (id == NULL)
 		return error_set(err, ERR_USAGE, "there is no deployment of database-cleanup at %s; prefect-janitor deploy creates it",
 		                 session->settings->api_url);
+	if (*json_text_of(deployment, "work_pool_name") == '\0')
+		return error_set(err, ERR_USAGE, "the deployment '%.80s' has no work pool: no worker would take the run; prefect-janitor deploy "
+		                 "--pool NAME --name '%.80s' puts it into one", json_text_of(deployment, "name"), json_text_of(deployment, "name"));
 	rc = make_body(session, deployment, &body, err);
 	if (rc != 0)
 		return rc;

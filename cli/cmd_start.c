@@ -110,6 +110,7 @@ static int join_pool(struct worker *worker, struct error *err)
 {
 	struct prefect *prefect = worker_service_session(worker);
 	struct trouble trouble = {0};
+	bool secret = worker->settings->api_key != NULL || worker->settings->auth_string != NULL;
 	int rc;
 
 	if (prefect == NULL)
@@ -122,6 +123,11 @@ static int join_pool(struct worker *worker, struct error *err)
 			rc = take_over_expired(worker, prefect, /* restarted= */ true, EXPIRED_AT_START_MS, err);
 		if (rc == 0)
 			rc = take_over_drawings(worker, prefect, EXPIRED_AT_START_MS, err);
+		/* What was wrong at the start does not become right by itself. A password that is refused later may be on its way. */
+		if (rc == ERR_AUTH && secret && (err->http_status == 401 || err->http_status == 403)) {
+			rc = error_prefix(err, ERR_USAGE, "the server refuses key or password at the start");
+			break;
+		}
 	} while (rc != 0 && worker_retry(worker, &trouble, "waiting for the server", err));
 	prefect_free(prefect);
 	return stop_asked(&worker->stop) ? ERR_STOPPED : rc;

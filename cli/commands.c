@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/base/nearest.h"
 #include "client/base/text.h"
 
 /* For commands that take @count words and no options. */
@@ -52,7 +53,13 @@ const struct command *command_find(const char *name)
 
 int command_unknown(const char *name)
 {
-	fprintf(stderr, "prefect-janitor: there is no command '%.80s'; prefect-janitor help lists what there is\n", name);
+	struct nearest nearest = {.to = name};
+	char hint[NEAREST_SIZE];
+
+	for (size_t i = 0; i < command_count; i++)
+		nearest_offer(&nearest, commands[i].name);
+	fprintf(stderr, "prefect-janitor: there is no command '%.80s'%s; prefect-janitor help lists what there is\n", name,
+	        nearest_hint(&nearest, "", hint));
 	return EXIT_USAGE;
 }
 

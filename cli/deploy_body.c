@@ -1,5 +1,6 @@
 #include "cli/deploy_body.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/parameters.h"
@@ -55,7 +56,9 @@ static int make_parameters(const struct settings *settings, const json_t *existi
 	}
 	/* Without the deployment they were right: deploy_body_check(). What it has is not replaced by a default that deletes more. */
 	if (rc == ERR_USAGE)
-		return error_prefix(err, rc, existing != NULL ? "the deployment's own parameters, which --param changes" : "--param");
+		return existing != NULL                              ? error_prefix(err, rc, "the deployment's own parameters, which --param changes")
+		       : json_array_size(settings->params) > 0 ? error_prefix(err, rc, "--param")
+		                                               : rc;
 	if (rc != 0)
 		return rc;
 	*ret_parameters = json_incref(parameters);
@@ -79,6 +82,43 @@ static int interval_seconds(const char *text, double *ret_seconds, struct error 
 	return 0;
 }
 
+#define CRON_FIELDS 5
+
+/* Starts of the fields of @cron, and how many there are. */
+static size_t cron_fields(const char *cron, const char *starts[CRON_FIELDS + 3])
+{
+	size_t count = 0;
+
+	for (cron += strspn(cron, " \t"); *cron != '\0'; cron += strspn(cron, " \t")) {
+		if (count < CRON_FIELDS + 3)
+			starts[count] = cron;
+		count++;
+		cron += strcspn(cron, " \t");
+	}
+	return count;
+}
+
+/* Six fields are seconds first for some programs (Quartz, with a year as the seventh) and seconds last for the server, which
+ * starts a run in each of them: nobody means that. */
+static int check_cron(const char *cron, struct error *err)
+{
+	const char *starts[CRON_FIELDS + 3];
+	size_t count = cron_fields(cron, starts);
+	char five[120] = "";
+	size_t used = 0;
+
+	if (count <= CRON_FIELDS)
+		return 0;
+	for (size_t i = 1; i <= CRON_FIELDS && count <= CRON_FIELDS + 2; i++) {
+		int len = (int)strcspn(starts[i], " \t");
+		bool any = len == 1 && *starts[i] == '?'; /* as Quartz writes "any" */
+		used += (size_t)snprintf(five + used, sizeof five - used, "%s%.*s", i > 1 ? " " : "", any ? 1 : len < 20 ? len : 20,
+		                         any ? "*" : starts[i]);
+	}
+	return error_set(err, ERR_USAGE, "--cron: '%.80s' has %zu fields; five are right: minute, hour, day, month, day of the week%s%s%s",
+	                 cron, count, *five != '\0' ? "; without the seconds: '" : "", five, *five != '\0' ? "'" : "");
+}
+
 /* The schedule that the settings name; *ret_schedule stays NULL where they name none. */
 static int named_schedule(const struct settings *settings, const char *timezone, json_t **ret_schedule, struct error *err)
 {
@@ -86,12 +126,15 @@ static int named_schedule(const struct settings *settings, const char *timezone,
 
 	if (settings->cron == NULL && settings->rrule == NULL && settings->interval == NULL)
 		return 0;
+	int rc = settings->cron != NULL ? check_cron(settings->cron, err) : 0;
+	if (rc != 0)
+		return rc;
 	if (settings->cron != NULL) {
 		*ret_schedule = json_pack("{s:s, s:s}", "cron", settings->cron, "timezone", timezone);
 	} else if (settings->rrule != NULL) {
 		*ret_schedule = json_pack("{s:s, s:s}", "rrule", settings->rrule, "timezone", timezone);
 	} else {
-		int rc = interval_seconds(settings->interval, &seconds, err);
+		rc = interval_seconds(settings->interval, &seconds, err);
 		if (rc != 0)
 			return rc;
 		*ret_schedule = json_pack("{s:f, s:s, s:s}", "interval", seconds, "anchor_date", INTERVAL_ANCHOR, "timezone", timezone);
@@ -203,24 +246,61 @@ static int make_schedules(const struct settings *settings, const json_t *existin
 	return 0;
 }
 
-/* Those that are named take the place of the deployment's; ours are always there. */
-static json_t *make_tags(const struct settings *settings, const json_t *existing)
+/* Appends the tags of @more that are not there yet. */
+static int add_tags(json_t *tags, const json_t *more)
 {
-	json_t *tags = json_pack("[s,s]", DEPLOY_TAG_AREA, DEPLOY_TAG_KIND);
-	const json_t *more = IS_NAMED(settings, tags) ? settings->tags : json_object_get(existing, "tags");
 	size_t i;
 	json_t *tag;
 
 	json_array_foreach(more, i, tag)
 	{
-		const char *name = json_string_value(tag);
-		bool ours = name != NULL && (strcmp(name, DEPLOY_TAG_AREA) == 0 || strcmp(name, DEPLOY_TAG_KIND) == 0);
-		if (!ours && json_array_append(tags, tag) != 0) {
-			json_decref(tags);
-			return NULL;
-		}
+		bool there = false;
+		size_t k;
+		json_t *other;
+
+		json_array_foreach(tags, k, other)
+			there = there || json_equal(other, tag);
+		if (!there && json_array_append(tags, tag) != 0)
+			return -1;
 	}
-	return tags;
+	return 0;
+}
+
+/* Ours, those that the deployment has, and those that are named. */
+static json_t *make_tags(const struct settings *settings, const json_t *existing)
+{
+	json_t *tags = json_pack("[s,s]", DEPLOY_TAG_AREA, DEPLOY_TAG_KIND);
+
+	if (add_tags(tags, json_object_get(existing, "tags")) == 0 && add_tags(tags, settings->tags) == 0)
+		return tags;
+	json_decref(tags);
+	return NULL;
+}
+
+/* What somebody wrote stays; the caller frees it. */
+static char *make_description(const struct settings *settings, const json_t *existing)
+{
+	const char *theirs = json_text_of(existing, "description");
+
+	if (settings->description != NULL)
+		return text_dup(settings->description);
+	return *theirs != '\0' ? text_dup(theirs) : database_cleanup_description();
+}
+
+/* The deployment's, with those that are named; NULL where nothing is named: the server leaves them alone then. */
+static int make_job_variables(const struct settings *settings, const json_t *existing, json_t **ret_variables, struct error *err)
+{
+	AUTO_JSON *variables = json_object();
+	json_t *old = json_object_get(existing, "job_variables");
+
+	if (json_array_size(settings->job_variables) == 0)
+		return 0;
+	if (variables == NULL || (json_is_object(old) && json_object_update(variables, old) != 0))
+		return error_nomem(err);
+	int rc = parameters_read_pairs("--job-variable", settings->job_variables, variables, err);
+	if (rc == 0)
+		*ret_variables = json_incref(variables);
+	return rc;
 }
 
 /* What the server leaves alone where the body has nothing of it. */
@@ -246,13 +326,16 @@ int deploy_body(const struct settings *settings, const json_t *existing, json_t 
 {
 	AUTO_JSON *parameters = NULL;
 	AUTO_JSON *schedules = NULL;
-	AUTO_FREE char *description = database_cleanup_description();
+	AUTO_JSON *variables = NULL;
+	AUTO_FREE char *description = make_description(settings, existing);
 	bool paused = existing != NULL && !IS_NAMED(settings, paused) ? json_is_true(json_object_get(existing, "paused"))
 	                                                              : settings->paused;
 
 	int rc = make_parameters(settings, existing, &parameters, err);
 	if (rc == 0)
 		rc = make_schedules(settings, existing, &schedules, err);
+	if (rc == 0)
+		rc = make_job_variables(settings, existing, &variables, err);
 	if (rc != 0)
 		return rc;
 	AUTO_JSON *body = json_pack("{s:s, s:s, s:O, s:o, s:b, s:O, s:s, s:o, s:s, s:b}", "name", settings->deployment_name,
@@ -260,7 +343,8 @@ int deploy_body(const struct settings *settings, const json_t *existing, json_t 
 	                            database_cleanup_schema(), "enforce_parameter_schema", 1, "schedules", schedules,
 	                            "work_pool_name", settings->pool, "tags", make_tags(settings, existing), "entrypoint",
 	                            "prefect-janitor:database-cleanup", "paused", paused);
-	if (body == NULL || add_rest(settings, existing, body) != 0)
+	if (body == NULL || add_rest(settings, existing, body) != 0 ||
+	    (variables != NULL && json_object_set(body, "job_variables", variables) != 0))
 		return error_nomem(err);
 	*ret_body = json_incref(body);
 	return 0;
@@ -270,7 +354,10 @@ int deploy_body_check(const struct settings *settings, struct error *err)
 {
 	AUTO_JSON *parameters = NULL;
 	AUTO_JSON *schedule = NULL;
+	AUTO_JSON *variables = NULL;
 
 	int rc = make_parameters(settings, NULL, &parameters, err);
+	if (rc == 0)
+		rc = make_job_variables(settings, NULL, &variables, err);
 	return rc != 0 ? rc : named_schedule(settings, settings->timezone, &schedule, err);
 }

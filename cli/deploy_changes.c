@@ -5,6 +5,7 @@
 #include "cli/deploy_body.h"
 #include "client/base/json.h"
 #include "client/base/text.h"
+#include "flows/database_cleanup/database_cleanup.h"
 
 #define VALUE_MAX 400
 #define NO_SCHEDULE "none: start it with Quick run, or deploy with --cron"
@@ -152,13 +153,23 @@ static void print_tags(const json_t *existing, const json_t *body, FILE *out)
 {
 	const json_t *old = json_object_get(existing, "tags");
 	const json_t *new = json_object_get(body, "tags");
-	AUTO_TEXT gone = {.max = VALUE_MAX};
 	AUTO_TEXT more = {.max = VALUE_MAX};
 
-	if (add_tags(&gone, old, new))
-		(void)fprintf(out, "tags        removed: %s\n", text_str(&gone));
 	if (add_tags(&more, new, old))
 		(void)fprintf(out, "tags        added: %s\n", text_str(&more));
+}
+
+/* Whole texts are not printed: they have many lines. */
+static void print_description(const json_t *existing, const json_t *body, FILE *out)
+{
+	AUTO_FREE char *ours = database_cleanup_description();
+	const char *description = json_text_of(body, "description");
+	bool same = strcmp(json_text_of(existing, "description"), description) == 0;
+
+	if (same && ours != NULL && strcmp(ours, description) != 0)
+		(void)fprintf(out, "description  kept: it was edited; empty it in the UI and deploy again, to have this program's\n");
+	else if (!same)
+		(void)fprintf(out, "description  changed\n");
 }
 
 static void print_limit(const json_t *existing, const json_t *body, FILE *out)
@@ -177,11 +188,14 @@ static void print_limit(const json_t *existing, const json_t *body, FILE *out)
 
 static void print_pool(const json_t *existing, const json_t *body, FILE *out)
 {
-	const char *new = json_string_value(json_object_get(body, "work_pool_name"));
+	const char *new = json_text_of(body, "work_pool_name");
+	const char *old = json_text_of(existing, "work_pool_name"); /* none where the pool was deleted */
 	AUTO_TEXT was = {.max = VALUE_MAX};
 
-	add_value(&was, json_object_get(existing, "work_pool_name"));
-	if (was.len > 0 && strcmp(json_string_value(json_object_get(existing, "work_pool_name")), new) != 0)
+	add_clean(&was, old);
+	if (*old == '\0')
+		(void)fprintf(out, "moved       to work pool '%s'; it was in none\n", new);
+	else if (strcmp(old, new) != 0)
 		(void)fprintf(out, "moved       from work pool '%s' to '%s'\n", text_str(&was), new);
 }
 
@@ -193,6 +207,7 @@ void deploy_changes_print(const json_t *existing, const json_t *body, FILE *out)
 	print_pool(existing, body, out);
 	print_parameters(existing, body, out);
 	print_tags(existing, body, out);
+	print_description(existing, body, out);
 	print_limit(existing, body, out);
 	print_change(out, "paused", json_is_true(json_object_get(existing, "paused")) ? "yes" : "no",
 	             json_is_true(json_object_get(body, "paused")) ? "yes" : "no");

@@ -1,29 +1,74 @@
 #include "cli/parameters.h"
 
 #include <regex.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "client/base/duration.h"
+#include "client/base/nearest.h"
 #include "client/base/text.h"
 #include "flows/database_cleanup/database_cleanup.h"
 
-/* Puts one KEY=JSON into the parameters: KEY is `config`, `config.FIELD` or FIELD. */
+/* What Prefect's CLI makes of @text: JSON, or else the text itself where it has no quote and opens no object or list. */
+static json_t *read_value(const char *text)
+{
+	json_t *value = NULL;
+	AUTO_TEXT quoted = {.max = strlen(text) + 2};
+
+	if (json_read(text, strlen(text), &value, NULL) == 0)
+		return value;
+	if (strchr(text, '"') != NULL || strchr("{[", text[strspn(text, " ")]) == NULL || text[strspn(text, " ")] == '\0') {
+		text_addf(&quoted, "\"%s\"", text);
+		if (strchr(text, '"') == NULL && json_read(text_str(&quoted), quoted.len, &value, NULL) == 0)
+			return value;
+	}
+	return NULL;
+}
+
+/* Splits "KEY=VALUE". */
+static int read_pair(const char *flag, const char *pair, char **ret_key, json_t **ret_value, struct error *err)
+{
+	const char *equals = strchr(pair, '=');
+
+	if (equals == NULL || equals == pair)
+		return error_set(err, ERR_USAGE, "%s: '%.80s' is not KEY=VALUE, like %s", flag, pair,
+		                 strcmp(flag, "--param") == 0 ? "retention_period=P60D" : "batch_pause_ms=500");
+	*ret_value = read_value(equals + 1);
+	if (*ret_value == NULL)
+		return error_set(err, ERR_USAGE, "%s: '%.80s' is neither JSON nor a text without quotes", flag, equals + 1);
+	*ret_key = strndup(pair, (size_t)(equals - pair));
+	return *ret_key != NULL ? 0 : error_nomem(err);
+}
+
+int parameters_read_pairs(const char *flag, const json_t *pairs, json_t *values, struct error *err)
+{
+	size_t i;
+	json_t *pair;
+
+	json_array_foreach(pairs, i, pair)
+	{
+		AUTO_FREE char *key = NULL;
+		AUTO_JSON *value = NULL;
+
+		int rc = read_pair(flag, json_string_value(pair), &key, &value, err);
+		if (rc != 0)
+			return rc;
+		if (json_object_set(values, key, value) != 0)
+			return error_nomem(err);
+	}
+	return 0;
+}
+
+/* Puts one KEY=VALUE into the parameters: KEY is `config`, `config.FIELD` or FIELD. */
 static int set_param(json_t *config, const char *param, struct error *err)
 {
-	const char *equals = strchr(param, '=');
+	AUTO_FREE char *key = NULL;
 	AUTO_JSON *value = NULL;
 
-	if (equals == NULL || equals == param)
-		return error_set(err, ERR_USAGE, "--param: '%.80s' is not KEY=JSON, like retention_period='\"P60D\"'", param);
-	if (json_read(equals + 1, strlen(equals + 1), &value, NULL) != 0)
-		return error_set(err, ERR_USAGE, "--param: '%.80s' is not JSON; text needs quotes, like %.*s='\"...\"'", equals + 1,
-		                 (int)(equals - param), param);
-
-	AUTO_FREE char *key = strndup(param, (size_t)(equals - param));
-	if (key == NULL)
-		return error_nomem(err);
+	int rc = read_pair("--param", param, &key, &value, err);
+	if (rc != 0)
+		return rc;
 	const char *field = strncmp(key, "config.", 7) == 0 ? key + 7 : key;
-	int rc;
 	if (strcmp(key, "config") == 0 && json_is_object(value))
 		rc = json_object_update(config, value);
 	else if (strcmp(key, "config") == 0)
@@ -31,6 +76,21 @@ static int set_param(json_t *config, const char *param, struct error *err)
 	else
 		rc = json_object_set(config, field, value);
 	return rc == 0 ? 0 : error_nomem(err);
+}
+
+/* Days and words as every server's schema takes them: "30 days" and 30 become "P30D". */
+static int write_retention(json_t *config)
+{
+	json_t *value = json_object_get(config, "retention_period");
+	char number[32] = "";
+	char iso[DURATION_ISO_SIZE];
+
+	if (json_is_integer(value))
+		(void)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	const char *text = json_is_integer(value) ? number : json_string_value(value);
+	if (text == NULL || !duration_from_words(text, iso))
+		return 0;
+	return json_object_set_new(config, "retention_period", json_string(iso));
 }
 
 /* --states A,B --states C: all of them, without the blanks around them. */
@@ -76,8 +136,8 @@ static int set_flags(const struct settings *settings, json_t *config, struct err
 		rc |= json_object_set_new(flags, "states_to_clean", split_states(settings->states));
 	if (settings->batch_size > 0)
 		rc |= json_object_set_new(flags, "batch_size", json_integer(settings->batch_size));
-	if (settings->dry_run)
-		rc |= json_object_set_new(flags, "dry_run", json_true());
+	if (SETTINGS_SOURCE(settings, dry_run) == OPTION_FROM_FLAG)
+		rc |= json_object_set_new(flags, "dry_run", json_boolean(settings->dry_run));
 	if (settings->approval_type != NULL)
 		rc |= json_object_set_new(flags, "approval_type", json_string(settings->approval_type));
 	return rc == 0 && json_object_update(config, flags) == 0 ? 0 : error_nomem(err);
@@ -101,6 +161,8 @@ int parameters_apply(const struct settings *settings, json_t *parameters, bool *
 	int rc = set_flags(settings, fresh, err);
 	if (rc != 0)
 		return rc;
+	if (write_retention(fresh) != 0)
+		return error_nomem(err);
 	*ret_changed = config == NULL ? json_object_size(fresh) > 0 : !json_equal(config, fresh);
 	return json_object_set(parameters, "config", fresh) == 0 ? 0 : error_nomem(err);
 }
@@ -139,6 +201,10 @@ int parameters_check_flags(const struct settings *settings, struct error *err)
 static bool is_duration(const char *text)
 {
 	regex_t pattern;
+	char iso[DURATION_ISO_SIZE];
+
+	if (duration_from_words(text, iso))
+		return true;
 
 	if (regcomp(&pattern, DURATION_PATTERN, REG_EXTENDED | REG_NOSUB) != 0)
 		return true;
@@ -160,8 +226,12 @@ static int check_retention(const json_t *value, struct error *err)
 
 static int check_state(const json_t *allowed, const char *name, struct error *err)
 {
+	if (name == NULL) /* stored when no schema was enforced */
+		return error_set(err, ERR_USAGE, "config.states_to_clean: the deployment's has something that is no text; deploy it again");
+
 	AUTO_TEXT names = {.max = 2000};
-	const char *meant = NULL;
+	struct nearest nearest = {.to = name != NULL ? name : ""};
+	char hint[NEAREST_SIZE];
 	size_t i;
 	json_t *one;
 
@@ -172,13 +242,11 @@ static int check_state(const json_t *allowed, const char *name, struct error *er
 			continue;
 		if (strcmp(other, name) == 0)
 			return 0;
-		meant = strcasecmp(other, name) == 0 ? other : meant;
+		nearest_offer(&nearest, other);
 		text_addf(&names, "%s%s", names.len > 0 ? ", " : "", other);
 	}
-	if (meant != NULL)
-		return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s; did you mean '%s'?", name, text_str(&names),
-		                 meant);
-	return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s", name, text_str(&names));
+	return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s%s", name, text_str(&names),
+	                 nearest_hint(&nearest, "", hint));
 }
 
 /* The names that the form offers; NULL where the schema lists none. */

@@ -5,6 +5,10 @@
 #include "flows/database_cleanup/policy.h"
 #include "worker/settings.h"
 
+/* Reads "KEY=VALUE" texts into @values, as Prefect's CLI does: VALUE is JSON, or else a text without quotes. @flag is named
+ * in errors. Source: prefect/cli/_utilities.py, load_json_key_values(), 3.9.1. Returns 0, ERR_USAGE or ERR_NOMEM. */
+int parameters_read_pairs(const char *flag, const json_t *pairs, json_t *values, struct error *err) MUST_CHECK;
+
 /* Applies --param and the flags of the policy (--retention-period, --states, ...) to @parameters, whose `config` is made an
  * object. *ret_changed: there was one. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int parameters_apply(const struct settings *settings, json_t *parameters, bool *ret_changed, struct error *err) MUST_CHECK;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "client/base/log.h"
+#include "client/base/nearest.h"
 
 #define WHERE_SIZE 320
 #define HELP_COLUMN 30
@@ -62,15 +63,19 @@ static int set_choice(const struct option *row, const char *value, const char *w
                       struct error *err)
 {
 	AUTO_TEXT words = {.max = 400};
+	struct nearest nearest = {.to = value};
+	char hint[NEAREST_SIZE];
 
 	for (int i = 0; row->choices[i] != NULL; i++) {
+		nearest_offer(&nearest, row->choices[i]);
 		if (strcasecmp(value, row->choices[i]) == 0) {
 			*ret_value = i;
 			return 0;
 		}
 		text_addf(&words, "%s%s", i > 0 ? ", " : "", row->choices[i]);
 	}
-	return error_set(err, ERR_USAGE, "%s: '%.80s' is none of %s", where, value, text_str(&words));
+	return error_set(err, ERR_USAGE, "%s: '%.80s' is none of %s%s", where, value, text_str(&words),
+	                 nearest_hint(&nearest, "", hint));
 }
 
 /* Prefect reads booleans from the environment as pydantic does. */
@@ -101,6 +106,18 @@ static int set_auto(const char *value, const char *where, int64_t *ret_value, st
 	return 0;
 }
 
+static int level_error(const char *value, const char *where, struct error *err)
+{
+	static const char *const levels[] = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"};
+	struct nearest nearest = {.to = value};
+	char hint[NEAREST_SIZE];
+
+	for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+		nearest_offer(&nearest, levels[i]);
+	return error_set(err, ERR_USAGE, "%s: '%s' is none of DEBUG, INFO, WARNING, ERROR, CRITICAL%s", where, value,
+	                 nearest_hint(&nearest, "", hint));
+}
+
 /* Gives the option of @row the value that was written at @where. */
 static int option_set(const struct options *options, const struct option *row, const char *value, const char *where,
                       struct error *err)
@@ -129,9 +146,7 @@ static int option_set(const struct options *options, const struct option *row, c
 		return 0;
 	case OPTION_LEVEL:
 		*(int64_t *)to = log_level_parse(value);
-		if (*(int64_t *)to < 0)
-			return error_set(err, ERR_USAGE, "%s: '%s' is none of DEBUG, INFO, WARNING, ERROR, CRITICAL", where, value);
-		return 0;
+		return *(int64_t *)to >= 0 ? 0 : level_error(value, where, err);
 	case OPTION_NUMBER:
 		return read_number(row, value, where, to, err);
 	case OPTION_CHOICE:
@@ -300,6 +315,19 @@ static int set_from_file(const struct options *options, const struct option *row
 	return rc;
 }
 
+static int unknown_key(const struct options *options, const char *file, const config_setting_t *setting, const char *key,
+                       struct error *err)
+{
+	struct nearest nearest = {.to = key};
+	char hint[NEAREST_SIZE];
+
+	for (size_t i = 0; i < options->count; i++)
+		if (options->rows[i].file_key != NULL)
+			nearest_offer(&nearest, options->rows[i].file_key);
+	return error_set(err, ERR_USAGE, "%s:%u: there is no setting '%s'%s; conf/prefect-janitor.conf lists them all", file,
+	                 config_setting_source_line(setting), key, nearest_hint(&nearest, "", hint));
+}
+
 /* Walks a group: every key must be a row of the table; a row of another command is skipped. */
 static int load_group(const struct options *options, const config_setting_t *group, const char *prefix,
                       const char *file, struct error *err)
@@ -319,8 +347,7 @@ static int load_group(const struct options *options, const config_setting_t *gro
 				    (row == NULL || (options->rows[k].commands & options->command)))
 					row = &options->rows[k];
 			if (row == NULL)
-				rc = error_set(err, ERR_USAGE, "%s:%u: there is no setting '%s'; conf/prefect-janitor.conf lists them all",
-				               file, config_setting_source_line(setting), key);
+				rc = unknown_key(options, file, setting, key, err);
 			else if (row->commands & options->command)
 				rc = set_from_file(options, row, setting, file, err);
 		}
@@ -333,8 +360,12 @@ static int load_group(const struct options *options, const config_setting_t *gro
 static int load_file(const struct options *options, const char *file, struct error *err)
 {
 	config_t config;
+	struct stat st;
 	int rc;
 
+	/* libconfig says of a folder that it cannot be read, and leaves errno as it was. */
+	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		return error_set(err, ERR_USAGE, "configuration file '%s' is a directory; name the file in it", file);
 	config_init(&config);
 	if (config_read_file(&config, file) == CONFIG_FALSE)
 		rc = config_error_type(&config) == CONFIG_ERR_FILE_IO
@@ -373,12 +404,29 @@ static const struct option *find_flag(const struct options *options, const char 
 	return NULL;
 }
 
+static int unknown_flag(const struct options *options, const char *arg, size_t len, struct error *err)
+{
+	AUTO_FREE char *word = arg[1] == '-' ? strndup(arg + 2, len - 2) : NULL;
+	struct nearest nearest = {.to = word != NULL ? word : ""};
+	char hint[NEAREST_SIZE];
+
+	nearest_offer(&nearest, "help");
+	for (size_t i = 0; i < options->count; i++)
+		if (options->rows[i].flag != NULL && (options->rows[i].commands & options->command))
+			nearest_offer(&nearest, options->rows[i].flag);
+	return error_set(err, ERR_USAGE, "there is no option '%.*s' here%s; --help lists what there is", (int)(len < 80 ? len : 80), arg,
+	                 nearest_hint(&nearest, "--", hint));
+}
+
 /* The command's argument number @nth, from 0 on. */
 static const struct option *find_argument(const struct options *options, size_t nth)
 {
-	for (size_t i = 0; i < options->count; i++)
-		if (options->rows[i].argument && (options->rows[i].commands & options->command) && nth-- == 0)
-			return &options->rows[i];
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option *row = &options->rows[i];
+
+		if (row->argument && (row->commands & options->command) && (row->kind == OPTION_LIST || nth-- == 0))
+			return row; /* a list takes all that follow */
+	}
 	return NULL;
 }
 
@@ -393,8 +441,9 @@ static int read_flag(const struct options *options, int argc, char **argv, int *
 	const struct option *row = is_flag ? find_flag(options, arg, len) : find_argument(options, (*arguments)++);
 
 	if (row == NULL)
-		return error_set(err, ERR_USAGE, "there is no %s '%.*s' here; --help lists what there is",
-		                 is_flag ? "option" : "argument", (int)(len < 80 ? len : 80), arg);
+		return is_flag ? unknown_flag(options, arg, len, err)
+		               : error_set(err, ERR_USAGE, "there is no argument '%.*s' here; --help lists what there is",
+		                           (int)(len < 80 ? len : 80), arg);
 	*ret_row = row;
 	if (!is_flag) {
 		*ret_value = arg;
@@ -463,6 +512,8 @@ static int load_flags(const struct options *options, const struct option *only, 
 
 static bool is_set(const struct options *options, const struct option *row)
 {
+	if (row->kind == OPTION_LIST && row->argument)
+		return json_array_size(*(json_t **)member(options, row)) > 0;
 	return row->kind != OPTION_TEXT || *(char **)member(options, row) != NULL;
 }
 

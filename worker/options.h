@@ -24,7 +24,7 @@ enum option_kind {
 
 struct option {
 	const char *flag;        /* "pool" for --pool; NULL: not on the command line (secrets are not, or may also be put elsewhere), or an argument */
-	bool argument;           /* TEXT or CHOICE: what stands on the command line without a flag, as `show RUN` */
+	bool argument;           /* TEXT, CHOICE, or LIST as the last one: what stands on the command line without a flag, as `show RUN` */
 	char letter;             /* 'p' for -p; 0 for none */
 	const char *env;         /* NULL for none */
 	const char *file_key;    /* path in the configuration file, like "worker.pool"; NULL for none */

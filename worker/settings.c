@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/base/duration.h"
@@ -14,6 +15,8 @@
 #define BOTH (COMMAND_START | COMMAND_DEPLOY)
 #define PREVIEW COMMAND_PREVIEW
 #define RUN COMMAND_RUN
+/* Commands that take the parameters of a cleanup. */
+#define PARAMETERS (COMMAND_PREVIEW | COMMAND_RUN | COMMAND_DEPLOY)
 #define DECIDE (COMMAND_APPROVE | COMMAND_REJECT)
 /* Commands that talk to the server, print, and end. */
 #define CLIENT (PREVIEW | COMMAND_PENDING | COMMAND_SHOW | DECIDE | RUN | COMMAND_DOCTOR | COMMAND_HISTORY)
@@ -79,15 +82,15 @@ const struct option settings_options[] = {
 	 .placeholder = "NAME", .help = "only runs of this work pool"},
 	{.flag = "deployment", .letter = 'd', .file_key = "deployment.name", .kind = OPTION_TEXT, .offset = AT(deployment),
 	 .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME", .help = "the deployment of this name"},
-	{.flag = "retention-period", .kind = OPTION_TEXT, .offset = AT(retention), .commands = PREVIEW | RUN,
-	 .placeholder = "DURATION", .help = "keep flow runs that started within this time, like P30D"},
-	{.flag = "states", .kind = OPTION_LIST, .offset = AT(states), .commands = PREVIEW | RUN, .placeholder = "NAME,NAME",
+	{.flag = "retention-period", .kind = OPTION_TEXT, .offset = AT(retention), .commands = PARAMETERS,
+	 .placeholder = "DURATION", .help = "keep flow runs that started within this time, like P30D or \"30 days\""},
+	{.flag = "states", .kind = OPTION_LIST, .offset = AT(states), .commands = PARAMETERS, .placeholder = "NAME,NAME",
 	 .help = "clean these: Completed, Failed, Cancelled, Crashed, TimedOut, Cached, RolledBack"},
 	{.flag = "batch-size", .kind = OPTION_INTEGER, .offset = AT(batch_size), .min = 10, .max = 1000,
-	 .commands = PREVIEW | RUN, .placeholder = "N", .help = "flow runs deleted between two looks at the run's own state"},
-	{.flag = "dry-run", .kind = OPTION_SWITCH, .offset = AT(dry_run), .commands = PREVIEW | RUN, .placeholder = "",
+	 .commands = PARAMETERS, .placeholder = "N", .help = "flow runs deleted between two looks at the run's own state"},
+	{.flag = "dry-run", .kind = OPTION_SWITCH, .offset = AT(dry_run), .commands = PARAMETERS, .placeholder = "",
 	 .help = "preview and ask, but delete nothing"},
-	{.flag = "approval-type", .kind = OPTION_TEXT, .offset = AT(approval_type), .commands = PREVIEW | RUN,
+	{.flag = "approval-type", .kind = OPTION_TEXT, .offset = AT(approval_type), .commands = PARAMETERS,
 	 .placeholder = "TYPE", .help = "who decides: human or ai"},
 	{.flag = "ai-context", .kind = OPTION_SWITCH, .offset = AT(ai_context), .commands = PREVIEW, .placeholder = "",
 	 .help = "print the first request to the model as it would be sent, and send nothing; starts the MCP server"},
@@ -120,11 +123,15 @@ const struct option settings_options[] = {
 	{.flag = "timezone", .file_key = "deployment.timezone", .kind = OPTION_TEXT, .offset = AT(timezone), .fallback = "UTC",
 	 .commands = DEPLOY, .placeholder = "TZ", .help = "of the schedule, like Europe/Berlin"},
 	{.flag = "param", .file_key = "deployment.params", .kind = OPTION_LIST, .offset = AT(params), .commands = DEPLOY,
-	 .placeholder = "KEY=JSON", .help = "default of a parameter, like retention_period='\"P60D\"'"},
-	{.flag = "param", .kind = OPTION_LIST, .offset = AT(params), .commands = PREVIEW | RUN, .placeholder = "KEY=JSON",
+	 .placeholder = "KEY=VALUE", .help = "default of a parameter, like retention_period=P60D; JSON, or a text as it is"},
+	{.flag = "param", .kind = OPTION_LIST, .offset = AT(params), .commands = PREVIEW | RUN, .placeholder = "KEY=VALUE",
 	 .help = "another parameter, as deploy has it"},
+	{.flag = "job-variable", .kind = OPTION_LIST, .offset = AT(job_variables), .commands = DEPLOY | RUN, .placeholder = "KEY=VALUE",
+	 .help = "a job variable, like batch_pause_ms=500"},
+	{.flag = "description", .file_key = "deployment.description", .kind = OPTION_TEXT, .offset = AT(description), .commands = DEPLOY,
+	 .placeholder = "TEXT", .help = "what its page says, in Markdown; one that was edited stays without this"},
 	{.flag = "tag", .letter = 't', .file_key = "deployment.tags", .kind = OPTION_LIST, .offset = AT(tags), .commands = DEPLOY,
-	 .placeholder = "TAG", .help = "one more tag"},
+	 .placeholder = "TAG", .help = "one more tag; those that it has stay"},
 	{.flag = "concurrency-limit", .file_key = "deployment.concurrency_limit", .kind = OPTION_INTEGER,
 	 .offset = AT(concurrency_limit), .fallback = "1", .min = 0, .max = 1000, .commands = DEPLOY, .placeholder = "N",
 	 .help = "runs of the deployment at once, more wait; 0: no limit"},
@@ -174,7 +181,7 @@ const struct option settings_options[] = {
 	 .choices = ai_providers, .fallback = "auto", .commands = AI, .placeholder = "NAME",
 	 .help = "anthropic or openai (also Ollama, vLLM, llama.cpp); auto: the one whose key or address is set"},
 	{.env = "PREFECT_JANITOR_AI_MODEL", .file_key = "ai.model", .kind = OPTION_TEXT, .offset = AT(ai.model), .commands = AI,
-	 .placeholder = "NAME", .help = "the model to ask, as its server calls it"},
+	 .placeholder = "NAME", .help = "the model to ask, as its server calls it [Anthropic: " AI_ANTHROPIC_MODEL "]"},
 	{.env = "ANTHROPIC_API_KEY", .file_key = "ai.anthropic_api_key", .kind = OPTION_TEXT, .offset = AT(ai.anthropic_key),
 	 .secret = true, .commands = AI, .placeholder = "KEY", .help = "key of Anthropic's API"},
 	{.env = "ANTHROPIC_BASE_URL", .file_key = "ai.anthropic_base_url", .kind = OPTION_TEXT, .offset = AT(ai.anthropic_url),
@@ -311,6 +318,10 @@ static int check_url(struct settings *settings, struct error *err)
 /* A mistake in a path is no outage that passes. */
 static int check_file(const char *name, const char *file, struct error *err)
 {
+	struct stat st;
+
+	if (file != NULL && stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		return error_set(err, ERR_USAGE, "%s: '%s' is a directory; name a file of certificates in it", name, file);
 	if (file != NULL && access(file, R_OK) != 0)
 		return error_set(err, ERR_USAGE, "%s: '%s' cannot be read: %s", name, file, strerror(errno));
 	return 0;
@@ -341,7 +352,9 @@ static int parse_ai(struct settings *settings, struct error *err)
 		return ERR_USAGE;
 	if (ai->min_retention == NULL)
 		return 0;
-	int rc = duration_parse(ai->min_retention, &ai->min_retention_us, err);
+	char iso[DURATION_ISO_SIZE];
+	bool words = duration_from_words(ai->min_retention, iso);
+	int rc = duration_parse(words ? iso : ai->min_retention, &ai->min_retention_us, err);
 	if (rc == ERR_NOMEM)
 		return rc;
 	if (rc == 0 && ai->min_retention_us <= 0)

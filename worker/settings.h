@@ -49,7 +49,9 @@ struct settings {
 	char *rrule;
 	bool no_schedule;
 	char *timezone;
-	json_t *params; /* array of "KEY=JSON" */
+	char *description; /* NULL: the deployment's own stays, or this program's */
+	json_t *params; /* array of "KEY=VALUE" */
+	json_t *job_variables; /* likewise */
 	json_t *tags;
 	int64_t concurrency_limit;
 	bool paused;

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "client/base/log.h"
+#include "client/base/nearest.h"
 #include "client/base/text.h"
+#include "client/prefect/deployment.h"
 #include "client/prefect/version.h"
 #include "worker/pool.h"
 #include "worker/skew.h"
@@ -26,28 +28,33 @@ static int heartbeat(struct worker *worker, struct prefect *prefect, struct erro
 	return work_pool_heartbeat(prefect, worker->settings->pool, worker->name, interval_s, metadata, err);
 }
 
-/* A pool that nobody has may be one that is misspelt: a worker in it would wait for ever. */
-static void tell_created(struct prefect *prefect, const char *pool)
+/* A pool without a deployment may be one that is misspelt: a worker in it would wait for ever. */
+static void tell_pool(struct prefect *prefect, const char *pool, bool created)
 {
 	AUTO_JSON *names = NULL;
 	AUTO_TEXT others = {.max = 600};
+	struct nearest nearest = {.to = pool};
+	char hint[NEAREST_SIZE];
 	char clean[JSON_LABEL_SIZE];
+	int64_t count = -1;
 	size_t i;
 	int told = 0;
 	json_t *name;
 
+	if (created)
+		log_info("created work pool '%s' (type " WORKER_TYPE ")", pool);
+	if (deployment_count_in_pool(prefect, pool, &count, NULL) != 0 || count > 0)
+		return;
 	if (work_pool_names(prefect, WORKER_TYPE, POOLS_NAMED + 2, &names, NULL) == 0)
 		json_array_foreach(names, i, name)
 			if (strcmp(json_string_value(name), pool) != 0 && ++told <= POOLS_NAMED) {
 				text_clean(clean, sizeof clean, json_string_value(name), json_string_length(name));
 				text_addf(&others, "%s'%s'", others.len > 0 ? ", " : "", clean);
+				nearest_offer(&nearest, json_string_value(name));
 			}
-	if (others.len == 0)
-		log_info("created work pool '%s' (type " WORKER_TYPE ")", pool);
-	else
-		log_warning("created work pool '%s' (type " WORKER_TYPE "), which no deployment uses yet; there are others of this type: "
-		            "%s%s; if one of them is meant, start with --pool NAME", pool, text_str(&others),
-		            told > POOLS_NAMED ? " and more" : "");
+	log_warning("nothing is deployed in work pool '%s': no run comes from it before prefect-janitor deploy --pool '%s'%s%s%s%s", pool, pool,
+	            others.len > 0 ? "; there are others of this type: " : "", text_str(&others), told > POOLS_NAMED ? " and more" : "",
+	            nearest_hint(&nearest, "", hint));
 }
 
 /* Once: a server that is newer than what was tested is used all the same. */
@@ -83,8 +90,8 @@ int sync_join(struct worker *worker, struct prefect *prefect, struct error *err)
 	int rc = pool_ensure(prefect, worker->settings->pool, &pool, &created, err);
 	if (rc != 0)
 		return rc;
-	if (created)
-		tell_created(prefect, pool.name);
+	if (!atomic_load(&worker->metrics.joined)) /* at the start; the pool may also be made anew later */
+		tell_pool(prefect, pool.name, created);
 	work_pool_release(&pool);
 	tell_version(worker, prefect);
 	return heartbeat(worker, prefect, err);

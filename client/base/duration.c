@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/base/clock.h"
@@ -65,7 +66,7 @@ static bool read_quantity(const char **s, struct quantity *ret_quantity)
 
 static int bad(struct error *err, const char *text, const char *why)
 {
-	return error_set(err, ERR_DECODE, "'%.40s' is not an ISO 8601 duration (%s); write it like P30D, P6M or PT12H",
+	return error_set(err, ERR_DECODE, "'%.40s' is not an ISO 8601 duration (%s); write it like P30D, P6M or PT12H, or in days: 30",
 	                 text, why);
 }
 
@@ -112,6 +113,33 @@ int duration_parse(const char *text, int64_t *ret_us, struct error *err)
 	}
 	*ret_us = sign * total;
 	return 0;
+}
+
+#define WORD_DIGITS_MAX 12
+
+bool duration_from_words(const char *text, char ret_iso[DURATION_ISO_SIZE])
+{
+	static const struct {
+		const char *word;
+		const char *before;
+		char unit;
+	} words[] = {
+		{"", "", 'D'},       {"d", "", 'D'},       {"day", "", 'D'},   {"days", "", 'D'},   {"w", "", 'W'},
+		{"week", "", 'W'},   {"weeks", "", 'W'},   {"h", "T", 'H'},    {"hour", "T", 'H'},  {"hours", "T", 'H'},
+		{"month", "", 'M'},  {"months", "", 'M'},  {"y", "", 'Y'},     {"year", "", 'Y'},   {"years", "", 'Y'},
+	};
+	size_t digits = strspn(text, "0123456789");
+	const char *word = text + digits + (text[digits] == ' ' && text[digits + 1] != '\0');
+
+	if (digits == 0 || digits > WORD_DIGITS_MAX)
+		return false;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (strcmp(words[i].word, word) != 0)
+			continue;
+		(void)snprintf(ret_iso, DURATION_ISO_SIZE, "P%s%.*s%c", words[i].before, (int)digits, text, words[i].unit);
+		return true;
+	}
+	return false;
 }
 
 int duration_from_seconds(double seconds, int64_t *ret_us, struct error *err)

@@ -129,3 +129,9 @@ int deployment_schedule_update(struct prefect *prefect, const char *id, const ch
 {
 	return prefect_patch(prefect, body, err, "/deployments/%s/schedules/%s", id, schedule);
 }
+
+int deployment_count_in_pool(struct prefect *prefect, const char *pool, int64_t *ret_count, struct error *err)
+{
+	return prefect_count(prefect, json_pack("{s:{s:{s:[s]}}}", "work_pools", "name", "any_", pool), ret_count, err,
+	                     "/deployments/count");
+}

@@ -59,4 +59,7 @@ int deployment_upsert(struct prefect *prefect, json_t *body, struct deployment *
 int deployment_schedule_update(struct prefect *prefect, const char *id, const char *schedule, json_t *body,
                                struct error *err) MUST_CHECK;
 
+/* POST /deployments/count: how many are in the work pool @pool. */
+int deployment_count_in_pool(struct prefect *prefect, const char *pool, int64_t *ret_count, struct error *err) MUST_CHECK;
+
 #endif

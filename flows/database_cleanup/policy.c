@@ -43,17 +43,26 @@ static void read_retention(const json_t *value, struct policy *policy, struct te
 {
 	struct error err;
 	char number[32];
+	char iso[DURATION_ISO_SIZE];
 	const char *written = json_string_value(value);
 	int rc;
 
-	if (json_is_number(value)) {
-		(void)snprintf(number, sizeof number, "%.17g s", json_number_value(value));
+	if (json_is_integer(value)) { /* days, as in a text */
+		(void)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		written = number;
-		rc = duration_from_seconds(json_number_value(value), &policy->retention_us, &err);
+	}
+	/* From here on it reads the same, however it was written. */
+	if (written != NULL && duration_from_words(written, iso) && (json_is_integer(value) || json_string_length(value) == strlen(written))) {
+		written = iso;
+		rc = duration_parse(written, &policy->retention_us, &err);
+	} else if (json_is_number(value)) {
+		PROBLEM(problems, "config.retention_period: %.17g is not a whole number of days; write 30, \"30 days\" or P30D",
+		        json_number_value(value));
+		return;
 	} else if (written != NULL && json_string_length(value) == strlen(written)) {
 		rc = duration_parse(written, &policy->retention_us, &err);
 	} else {
-		PROBLEM(problems, "config.retention_period: %s is not an ISO 8601 duration such as P30D", type_name(value));
+		PROBLEM(problems, "config.retention_period: %s is not a duration; write 30, \"30 days\" or P30D", type_name(value));
 		return;
 	}
 

@@ -9,7 +9,7 @@
 enum approval_type { APPROVAL_HUMAN, APPROVAL_AI };
 
 struct policy {
-	char *retention;       /* owned: as it was written, for people */
+	char *retention;       /* owned: for people, in ISO 8601 */
 	int64_t retention_us;  /* > 0 */
 	json_t *states;        /* owned: array of state names, at least one, none twice */
 	int batch_size;        /* flow runs a batch, 10 to 1000 */

@@ -219,5 +219,25 @@ static void reads_seconds(void)
 	}
 }
 
+static void reads_words(void)
+{
+	static const struct {
+		const char *name, *iso; /* NULL: none */
+	} rows[] = {
+		{"30", "P30D"},         {"30 days", "P30D"}, {"30d", "P30D"},      {"1 day", "P1D"},   {"2 weeks", "P2W"}, {"12 hours", "PT12H"},
+		{"6 months", "P6M"},    {"1 year", "P1Y"},   {"0", "P0D"},         {"", NULL},         {"days", NULL},     {"30 ", NULL},
+		{"30  days", NULL},     {"-30", NULL},       {"30.5", NULL},       {"30m", NULL},      {"P30D", NULL},     {"30 days ago", NULL},
+		{"1234567890123", NULL},
+	};
+
+	EACH(row, rows)
+	{
+		char iso[DURATION_ISO_SIZE] = "";
+
+		CHECK_INT(row->name, duration_from_words(row->name, iso), row->iso != NULL);
+		CHECK_STR(row->name, iso, row->iso != NULL ? row->iso : "");
+	}
+}
+
 UNIT_SUITE("client/base/duration", TEST(reads_as_pydantic_does), TEST(refuses_more_than_pydantic),
-           TEST(accepts_more_than_pydantic), TEST(says_why), TEST(reads_seconds))
+           TEST(accepts_more_than_pydantic), TEST(says_why), TEST(reads_seconds), TEST(reads_words))
