@@ -25,7 +25,7 @@ static int find_command(const char *line, struct error *err)
 static void describe(const struct ai_settings *ai, struct finding *finding)
 {
 	finding_set(finding, FINDING_OK, NULL, "%s, model '%.100s', %s: at most %" PRId64 " flow runs, confidence %g or more",
-	            agent_provider(ai) == AI_PROVIDER_ANTHROPIC ? "Anthropic" : "OpenAI-compatible", ai->model,
+	            agent_provider(ai) == AI_PROVIDER_ANTHROPIC ? "Anthropic" : "OpenAI-compatible", agent_model(ai),
 	            ai->mode == AI_MODE_ADVISE ? "advises a person" : "decides", ai->max_runs, ai->min_confidence);
 }
 
@@ -42,7 +42,7 @@ void doctor_check_ai(struct doctor *doctor, struct finding *finding)
 	else if (!agent_is_configured(ai))
 		finding_set(finding, FINDING_FAIL, "set ANTHROPIC_API_KEY, or OPENAI_API_KEY or OPENAI_BASE_URL", "it is on, and there is no key "
 		            "and no address of a model server");
-	else if (ai->model == NULL)
+	else if (agent_model(ai) == NULL)
 		finding_set(finding, FINDING_FAIL, "set PREFECT_JANITOR_AI_MODEL (ai.model)", "it is on, and no model is named");
 	else if (ai->mcp_url == NULL && find_command(ai->mcp_command, &err) != 0)
 		finding_set(finding, FINDING_FAIL, "install it (uvx is part of uv), or set PREFECT_JANITOR_AI_MCP_COMMAND or "

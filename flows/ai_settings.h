@@ -11,6 +11,9 @@
 
 #include "client/base/stop.h"
 
+/* Asked where a key of Anthropic's API is all that is set. */
+#define AI_ANTHROPIC_MODEL "claude-sonnet-4-5-20250929"
+
 enum ai_provider { AI_PROVIDER_AUTO, AI_PROVIDER_ANTHROPIC, AI_PROVIDER_OPENAI };
 enum ai_mode { AI_MODE_DECIDE, AI_MODE_ADVISE };
 enum ai_on_unsure { AI_UNSURE_REJECT, AI_UNSURE_HUMAN };
@@ -18,7 +21,7 @@ enum ai_on_unsure { AI_UNSURE_REJECT, AI_UNSURE_HUMAN };
 struct ai_settings {
 	int64_t enabled;  /* 1, 0; -1: where a key or an address of the provider is configured */
 	int64_t provider; /* enum ai_provider; auto: the one that is configured, Anthropic before OpenAI */
-	char *model;      /* NULL: none */
+	char *model;      /* NULL: AI_ANTHROPIC_MODEL for Anthropic, none for others; ask agent_model() */
 	char *anthropic_key; /* secret */
 	char *anthropic_url; /* as the SDK reads it: without /v1 */
 	char *openai_key;    /* secret */

@@ -171,6 +171,13 @@ static json_t *make_environment(const struct flow_ai *ai)
 	return NULL;
 }
 
+const char *agent_model(const struct ai_settings *settings)
+{
+	if (settings->model != NULL)
+		return settings->model;
+	return agent_provider(settings) == AI_PROVIDER_ANTHROPIC ? AI_ANTHROPIC_MODEL : NULL;
+}
+
 static struct llm_settings model_settings(const struct flow_ai *ai)
 {
 	const struct ai_settings *s = ai->settings;
@@ -180,7 +187,7 @@ static struct llm_settings model_settings(const struct flow_ai *ai)
 		.provider = anthropic ? LLM_ANTHROPIC : LLM_OPENAI,
 		.base_url = anthropic ? s->anthropic_url : s->openai_url,
 		.key = anthropic ? s->anthropic_key : s->openai_key,
-		.model = s->model,
+		.model = agent_model(s),
 		.ca_file = s->ssl_cert_file,
 		.call_timeout_ms = s->model_ms,
 		.retries = (int)s->retries,

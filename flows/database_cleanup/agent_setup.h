@@ -25,6 +25,9 @@ struct agent_setup {
  * Anthropic before OpenAI. */
 enum ai_provider agent_provider(const struct ai_settings *settings);
 
+/* The model that is named, or Anthropic's default; NULL: none. Borrowed. */
+const char *agent_model(const struct ai_settings *settings);
+
 /* Is a key or an address of that provider set? And may a model approve at all: enabled says so, or is auto and that. */
 bool agent_is_configured(const struct ai_settings *settings);
 bool agent_is_enabled(const struct ai_settings *settings);

@@ -139,4 +139,23 @@ static void gives_the_child_what_it_needs(void)
 	json_decref(plan.states);
 }
 
-UNIT_SUITE("flows/database_cleanup/agent_setup", TEST(chooses_the_provider), TEST(proposes_data), TEST(gives_the_child_what_it_needs))
+static void knows_which_model(void)
+{
+	char key[] = "k";
+	char model[] = "m";
+	const struct {
+		const char *name;
+		struct ai_settings settings;
+		const char *want;
+	} rows[] = {
+		{"a key of Anthropic's alone", {.anthropic_key = key}, "claude-sonnet-4-5-20250929"},
+		{"one that is named", {.model = model, .anthropic_key = key}, "m"},
+		{"another provider", {.openai_key = key}, NULL},
+		{"another provider, named", {.model = model, .openai_key = key}, "m"},
+	};
+
+	EACH(row, rows)
+		CHECK_STR(row->name, agent_model(&row->settings), row->want);
+}
+
+UNIT_SUITE("flows/database_cleanup/agent_setup", TEST(knows_which_model), TEST(chooses_the_provider), TEST(proposes_data), TEST(gives_the_child_what_it_needs))
