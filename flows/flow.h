@@ -99,7 +99,7 @@ struct prefect *flow_api(struct flow_ctx *ctx);
  * harmless: whatever it quotes stays one line, of 2 kB at most. */
 void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* The same for a text of several lines that is harmless already; the worker's own log gets the first one. */
+/* The same for a Markdown text of several lines that is harmless already, shown as plain text; the worker's own log gets the first line. */
 void flow_show(struct flow_ctx *ctx, const char *text);
 
 /* Counts flow runs that the server says it deleted, and such that it refused to delete, for the worker's metrics. */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "client/base/plain.h"
 #include "client/base/text.h"
 #include "client/prefect/run_input.h"
 #include "worker/ownership.h"
@@ -127,23 +128,13 @@ void flow_log(struct flow_ctx *ctx, int level, const char *fmt, ...)
 	log_run(level, ctx->run.name, ctx->run.id, "%s", line);
 }
 
-/* The first line of a text, without the marks of Markdown. */
-static void plain_line(char *dst, size_t size, const char *text)
-{
-	size_t len = 0;
-
-	for (; *text != '\0' && *text != '\n' && len + 1 < size; text++)
-		if (strchr("*#\\`", *text) == NULL)
-			dst[len++] = *text;
-	dst[len] = '\0';
-}
-
 void flow_show(struct flow_ctx *ctx, const char *text)
 {
-	run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_INFO, text);
-	char line[LOG_LINE_SIZE];
-	plain_line(line, sizeof line, text);
-	log_run(LOG_LEVEL_INFO, ctx->run.name, ctx->run.id, "%s", line);
+	AUTO_TEXT plain = {.max = 2 * strlen(text) + 16 * 1024}; /* columns are padded */
+
+	plain_add(&plain, text);
+	run_logs_add(&ctx->worker->logs, ctx->run.id, LOG_LEVEL_INFO, text_str(&plain));
+	log_run(LOG_LEVEL_INFO, ctx->run.name, ctx->run.id, "%.*s", (int)strcspn(text_str(&plain), "\n"), text_str(&plain));
 }
 
 void flow_count_deletions(struct flow_ctx *ctx, int64_t deleted, int64_t refused)

@@ -55,6 +55,8 @@ static void knows_its_run(void)
 	CHECK("one line", unit_flow_logged(&flow, "two?lines of 7"));
 	flow_show(flow.ctx, "two\nlines");
 	CHECK("logged as it is", unit_flow_logged(&flow, "two\nlines"));
+	flow_show(flow.ctx, "**All**\n\n| Flow | All |\n|---|---:|\n| etl | 7 |\n");
+	CHECK("no Markdown", unit_flow_logged(&flow, "All\n\nFlow  All\netl   7\n"));
 	(void)unit_flow_close(&flow, "run");
 
 	unit_flow_open_steps(&flow, NULL, 0, NULL, NULL);
