@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/prefect/deployment.h"
 #include "client/prefect/run_input.h"
@@ -10,6 +11,8 @@
 
 /* Runs of one name that are told apart in an error. */
 #define SAME_NAME_MAX 6
+/* Pages of runs that are looked through for the first digits of an id. */
+#define PREFIX_PAGES_MAX 10
 
 void cleanup_run_release(struct cleanup_run *run)
 {
@@ -148,6 +151,78 @@ static int refuse_ambiguous(const char *name, const struct flow_run *runs, size_
 	                 count == SAME_NAME_MAX ? "at least " : "", count, text_str(&list));
 }
 
+/* The first digits of an id. */
+static bool is_prefix(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len >= CLEANUP_RUN_PREFIX_MIN && len < UUID_SIZE && strspn(text, "0123456789abcdefABCDEF-") == len;
+}
+
+/* Adds the runs of a page whose ids begin with @prefix to @found, as far as there is room. */
+static void keep_matching(const char *prefix, struct flow_run *runs, size_t count, struct flow_run found[SAME_NAME_MAX], size_t *found_count)
+{
+	for (size_t i = 0; i < count && *found_count < SAME_NAME_MAX; i++) {
+		if (strncasecmp(runs[i].id, prefix, strlen(prefix)) != 0)
+			continue;
+		found[(*found_count)++] = runs[i];
+		runs[i] = (struct flow_run){0};
+	}
+}
+
+/* The server finds no run by a part of its id: the latest ones of our flow are looked through. *ret_count: how many there are. */
+static int find_prefix(struct session *session, const char *prefix, struct flow_run found[SAME_NAME_MAX], size_t *ret_count,
+                       struct error *err)
+{
+	AUTO_JSON *any = json_object();
+	AUTO_JSON *flows = json_pack("{s:{s:[s]}}", "name", "any_", DATABASE_CLEANUP_FLOW);
+	AUTO_JSON *seen = json_object();
+	size_t count = PREFECT_PAGE_MAX;
+
+	*ret_count = 0;
+	if (any == NULL || flows == NULL || seen == NULL)
+		return error_nomem(err);
+	for (int page = 0; page < PREFIX_PAGES_MAX && count == PREFECT_PAGE_MAX && *ret_count < SAME_NAME_MAX; page++) {
+		struct flow_run *runs;
+		int rc = flow_run_filter_unseen(session->prefect,
+		                                &(struct flow_run_query){.flow_runs = any, .flows = flows, .sort = "EXPECTED_START_TIME_DESC"},
+		                                seen, &runs, &count, err);
+		if (rc != 0)
+			return rc;
+		keep_matching(prefix, runs, count, found, ret_count);
+		flow_runs_release(runs, count);
+	}
+	return 0;
+}
+
+static int refuse_several_ids(const char *prefix, const struct flow_run *runs, size_t count, struct error *err)
+{
+	AUTO_TEXT list = {.max = 800};
+
+	for (size_t i = 0; i < count; i++)
+		text_addf(&list, "%s%s (%s)", i > 0 ? ", " : "", runs[i].id, runs[i].name);
+	return error_set(err, ERR_USAGE, "'%.40s' begins the ids of %s%zu flow runs: %s", prefix, count == SAME_NAME_MAX ? "at least " : "",
+	                 count, text_str(&list));
+}
+
+/* ERR_NOT_FOUND, without a text, where no id begins so. */
+static int read_by_prefix(struct session *session, const char *prefix, struct flow_run *ret_run, struct error *err)
+{
+	struct flow_run found[SAME_NAME_MAX] = {0};
+	size_t count = 0;
+
+	int rc = find_prefix(session, prefix, found, &count, err);
+	if (rc == 0 && count == 1) {
+		*ret_run = found[0];
+		return 0;
+	}
+	if (rc == 0)
+		rc = count > 1 ? refuse_several_ids(prefix, found, count, err) : ERR_NOT_FOUND;
+	for (size_t i = 0; i < count; i++)
+		flow_run_release(&found[i]);
+	return rc;
+}
+
 static int read_by_name(struct session *session, const char *name, struct flow_run *ret_run, struct error *err)
 {
 	struct flow_run *runs;
@@ -159,8 +234,11 @@ static int read_by_name(struct session *session, const char *name, struct flow_r
 	if (count == 1) {
 		*ret_run = runs[0];
 		runs[0] = (struct flow_run){0};
+	} else if (count > 1) {
+		rc = refuse_ambiguous(name, runs, count, err);
 	} else {
-		rc = count > 1 ? refuse_ambiguous(name, runs, count, err) : refuse_unknown(session, name, err);
+		rc = is_prefix(name) ? read_by_prefix(session, name, ret_run, err) : ERR_NOT_FOUND;
+		rc = rc == ERR_NOT_FOUND ? refuse_unknown(session, name, err) : rc;
 	}
 	flow_runs_release(runs, count);
 	return rc;
@@ -186,6 +264,52 @@ int cleanup_run_find(struct session *session, const char *id_or_name, struct cle
 	}
 	*ret_run = made;
 	return 0;
+}
+
+/* --- those that wait ----------------------------------------------------------------------------------- */
+
+/* Pages of runs that are looked at: more questions than anybody answers. */
+#define PAGES_MAX 50
+
+/* A page of Paused runs of our flow that are not in @seen. */
+static int each_of_page(struct session *session, const char *pool, json_t *seen, cleanup_run_each *each, void *arg, size_t *ret_count,
+                        struct error *err)
+{
+	AUTO_JSON *flow_runs = json_pack("{s:{s:{s:[s]}}}", "state", "type", "any_", "PAUSED");
+	AUTO_JSON *flows = json_pack("{s:{s:[s]}}", "name", "any_", DATABASE_CLEANUP_FLOW);
+	AUTO_JSON *pools = pool != NULL ? json_pack("{s:{s:[s]}}", "name", "any_", pool) : NULL;
+	struct flow_run *runs;
+
+	if (flow_runs == NULL || flows == NULL || (pool != NULL && pools == NULL))
+		return error_nomem(err);
+	int rc = flow_run_filter_unseen(session->prefect,
+	                                &(struct flow_run_query){
+										.flow_runs = flow_runs, .flows = flows, .work_pools = pools, .sort = "START_TIME_ASC"},
+	                                seen, &runs, ret_count, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < *ret_count; i++) {
+		struct cleanup_run run;
+		rc = cleanup_run_from(&runs[i], &run, err);
+		if (rc != 0)
+			break;
+		if (cleanup_run_is_open(&run))
+			rc = each(session, &run, arg, err);
+		cleanup_run_release(&run);
+	}
+	flow_runs_release(runs, *ret_count);
+	return rc;
+}
+
+int cleanup_run_for_each_open(struct session *session, const char *pool, cleanup_run_each *each, void *arg, struct error *err)
+{
+	AUTO_JSON *seen = json_object();
+	size_t count = PREFECT_PAGE_MAX;
+	int rc = seen != NULL ? 0 : error_nomem(err);
+
+	for (int page = 0; rc == 0 && count == PREFECT_PAGE_MAX && page < PAGES_MAX; page++)
+		rc = each_of_page(session, pool, seen, each, arg, &count, err);
+	return rc;
 }
 
 /* --- can it be decided? ------------------------------------------------------------------------------- */

@@ -7,6 +7,9 @@
 #include "client/prefect/flow_run.h"
 #include "flows/database_cleanup/plan.h"
 
+/* Fewer digits of an id may be a name. */
+#define CLEANUP_RUN_PREFIX_MIN 4
+
 struct cleanup_run {
 	struct flow_run run;
 	struct state state;   /* of the run now */
@@ -19,13 +22,18 @@ struct cleanup_run {
 /* Is it Paused with a question? */
 bool cleanup_run_is_open(const struct cleanup_run *run);
 
-/* Finds the run by its id or name. ERR_USAGE, with what would be right, where there is none, it is of another flow, or
+/* Finds the run by its id, by its name, or by the first CLEANUP_RUN_PREFIX_MIN or more digits of its id (dashes count), among the latest runs. ERR_USAGE, with what would be right, where there is none, it is of another flow, or
  * several have the name. */
 int cleanup_run_find(struct session *session, const char *id_or_name, struct cleanup_run *ret_run,
                      struct error *err) MUST_CHECK;
 
 /* The same from a run of a list (taken), for one that is Paused: without the states that it was in. */
 int cleanup_run_from(struct flow_run *run, struct cleanup_run *ret_run, struct error *err) MUST_CHECK;
+
+/* Calls @each for every run that waits for a decision, of work pool @pool (NULL: of all), the longest waiting first. Stops at
+ * its first error. */
+typedef int cleanup_run_each(struct session *session, const struct cleanup_run *run, void *arg, struct error *err);
+int cleanup_run_for_each_open(struct session *session, const char *pool, cleanup_run_each *each, void *arg, struct error *err) MUST_CHECK;
 
 /* 0 where the run can be decided now; else ERR_USAGE with the reason: has not asked yet, was decided, has expired, ... */
 int cleanup_run_check_open(struct session *session, const struct cleanup_run *run, struct error *err) MUST_CHECK;

@@ -20,7 +20,7 @@
 	"Rejects what a run of database-cleanup would delete: shows it, asks, and answers the run's question\n" \
 	"as the form in the UI does. The run ends, and nothing is deleted.\n"                                   \
 	"\n"                                                                                                    \
-	"Usage: prefect-janitor reject RUN [--notes TEXT] [--digest DIGEST] [--yes] [--wait] [OPTIONS]\n"
+	"Usage: prefect-janitor reject RUN... | --all [--notes TEXT] [--digest DIGEST] [--yes] [--wait] [OPTIONS]\n"
 
 #define OUTRO                                                                                            \
 	"The notes are kept with the run, and who decided (user@host). Without a terminal --yes is needed;\n" \
@@ -50,9 +50,16 @@ static int read_digest(const char *given, const char **ret_digits, struct error 
 	return 0;
 }
 
-static int check_usage(const struct settings *settings, struct error *err)
+static int check_usage(const struct settings *settings, bool approve, struct error *err)
 {
 	const char *digits;
+	size_t named = json_array_size(settings->runs);
+
+	if (!approve && (named > 0) == settings->all)
+		return error_set(err, ERR_USAGE, named > 0 ? "RUN and --all: only one of them at a time"
+		                                           : "RUN is missing: name, id or the first digits of an id; or --all");
+	if (!approve && (named > 1 || settings->all) && (settings->digest != NULL || settings->wait))
+		return error_set(err, ERR_USAGE, "%s: for one run at a time", settings->wait ? "--wait" : "--digest");
 	int rc = settings->digest != NULL ? read_digest(settings->digest, &digits, err) : 0;
 
 	if (rc != 0)
@@ -288,18 +295,66 @@ static int decide_matter(struct session *session, const struct matter *matter, b
 	return rc != 0 ? rc : report(session, matter, input, approve, since, err);
 }
 
-static int decide(struct session *session, bool approve, struct error *err)
+static int decide_run(struct session *session, const char *id_or_name, bool approve, struct error *err)
 {
 	struct matter matter;
 
-	int rc = check_usage(session->settings, err);
-	if (rc == 0)
-		rc = read_matter(session, session->settings->run, &matter, err);
+	int rc = read_matter(session, id_or_name, &matter, err);
 	if (rc != 0)
 		return rc;
 	rc = decide_matter(session, &matter, approve, err);
 	matter_release(&matter);
 	return rc;
+}
+
+static int note_id(struct session *session, const struct cleanup_run *run, void *arg, struct error *err)
+{
+	(void)session;
+	return json_array_append_new(arg, json_string(run->run.id)) == 0 ? 0 : error_nomem(err);
+}
+
+/* Each by itself. One that cannot be decided does not hold up the others; the first error is the command's. */
+static int reject_each(struct session *session, const json_t *runs, struct error *err)
+{
+	int first = 0;
+	size_t i;
+	json_t *run;
+
+	json_array_foreach(runs, i, run)
+	{
+		struct error one = {0};
+
+		if (i > 0 && session->settings->output == OUTPUT_TEXT)
+			printf("\n");
+		int rc = decide_run(session, json_string_value(run), /* approve= */ false, &one);
+		if (rc == 0)
+			continue;
+		if (first == 0) {
+			*err = one;
+			first = rc;
+		} else {
+			(void)command_error("reject", &one);
+		}
+	}
+	return first;
+}
+
+static int decide(struct session *session, bool approve, struct error *err)
+{
+	const struct settings *settings = session->settings;
+	AUTO_JSON *open = json_array();
+
+	int rc = open != NULL ? check_usage(settings, approve, err) : error_nomem(err);
+	if (rc != 0)
+		return rc;
+	if (approve)
+		return decide_run(session, settings->run, approve, err);
+	if (!settings->all)
+		return reject_each(session, settings->runs, err);
+	rc = cleanup_run_for_each_open(session, NULL, note_id, open, err);
+	if (rc == 0 && json_array_size(open) == 0 && settings->output == OUTPUT_TEXT)
+		printf("No run waits for a decision.\n");
+	return rc != 0 ? rc : reject_each(session, open, err);
 }
 
 static int run_approve(struct session *session, struct error *err)

@@ -16,13 +16,9 @@
 #define OUTRO                                                                                      \
 	"prefect-janitor show RUN prints the whole preview of one; approve and reject decide it.\n"
 
-/* Pages of runs that are looked at: more questions than anybody answers. */
-#define PAGES_MAX 50
-
 struct listing {
 	struct table table;
 	json_t *rows; /* owned */
-	json_t *seen; /* owned: ids of the runs that were looked at */
 	size_t count;
 	time_us now;
 };
@@ -70,34 +66,15 @@ static int list_one(struct session *session, struct listing *listing, const stru
 	return rc;
 }
 
-static int list_page(struct session *session, struct listing *listing, size_t *ret_count, struct error *err)
+static int list_each(struct session *session, const struct cleanup_run *run, void *arg, struct error *err)
 {
-	const char *pool = session->settings->pool;
-	AUTO_JSON *flow_runs = json_pack("{s:{s:{s:[s]}}}", "state", "type", "any_", "PAUSED");
-	AUTO_JSON *flows = json_pack("{s:{s:[s]}}", "name", "any_", DATABASE_CLEANUP_FLOW);
-	AUTO_JSON *pools = pool != NULL ? json_pack("{s:{s:[s]}}", "name", "any_", pool) : NULL;
-	struct flow_run *runs;
+	struct listing *listing = arg;
 
-	if (flow_runs == NULL || flows == NULL || (pool != NULL && pools == NULL))
-		return error_nomem(err);
-	int rc = flow_run_filter_unseen(session->prefect,
-	                                &(struct flow_run_query){
-										.flow_runs = flow_runs, .flows = flows, .work_pools = pools, .sort = "START_TIME_ASC"},
-	                                listing->seen, &runs, ret_count, err);
-	if (rc != 0)
-		return rc;
 	listing->now = prefect_now(session->prefect);
-	for (size_t i = 0; rc == 0 && i < *ret_count; i++) {
-		struct cleanup_run run;
-		rc = cleanup_run_from(&runs[i], &run, err);
-		if (rc != 0)
-			break;
-		if (cleanup_run_is_open(&run))
-			rc = list_one(session, listing, &run, err);
-		cleanup_run_release(&run);
-	}
-	flow_runs_release(runs, *ret_count);
-	return rc;
+	if (!session->settings->quiet)
+		return list_one(session, listing, run, err);
+	printf("%s\n", run->run.name);
+	return 0;
 }
 
 static int print_listing(struct session *session, const struct listing *listing, struct error *err)
@@ -131,19 +108,17 @@ static int run_pending(struct session *session, struct error *err)
 	struct listing listing = {
 		.table = {.columns = {{.title = "RUN"}, {.title = "WAITING SINCE", .right = true}, {.title = "TIME LEFT", .right = true},
 	                          {.title = "DECIDE BY"}, {.title = "FLOW RUNS", .right = true}, {.title = "RETENTION", .cut = true}, {.title = "PAGE"}}},
-		.rows = json_array(), .seen = json_object()};
-	size_t count = PREFECT_PAGE_MAX;
-	int rc = listing.rows != NULL && listing.seen != NULL ? 0 : error_nomem(err);
+		.rows = json_array()};
+	int rc = listing.rows != NULL ? 0 : error_nomem(err);
 
 	if (rc == 0)
 		rc = check_pool(session, err);
-	for (int page = 0; rc == 0 && count == PREFECT_PAGE_MAX && page < PAGES_MAX; page++)
-		rc = list_page(session, &listing, &count, err);
 	if (rc == 0)
+		rc = cleanup_run_for_each_open(session, session->settings->pool, list_each, &listing, err);
+	if (rc == 0 && !session->settings->quiet)
 		rc = print_listing(session, &listing, err);
 	table_release(&listing.table);
 	json_decref(listing.rows);
-	json_decref(listing.seen);
 	return rc;
 }
 

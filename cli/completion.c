@@ -6,6 +6,15 @@
 #include "client/base/log.h"
 #include "worker/settings.h"
 
+/* The server is asked for the runs that wait; one that is away is not waited for. */
+#define PENDING_NAMES "timeout 3 \"${COMP_WORDS[0]}\" pending --quiet 2>/dev/null"
+#define PENDING_NAMES_ZSH "${(f)\"$(timeout 3 prefect-janitor pending --quiet 2>/dev/null)\"}"
+
+static bool takes_run(const char *command)
+{
+	return strcmp(command, "show") == 0 || strcmp(command, "approve") == 0 || strcmp(command, "reject") == 0;
+}
+
 static const char *const log_levels[] = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", NULL};
 static const char *const shells[] = {"bash", "zsh", NULL};
 
@@ -114,6 +123,9 @@ void completion_bash(struct text *out)
 	               "\tcase $command in\n");
 	add_each(out, bash_add_words);
 	text_addf(out, "\tesac\n"
+	               "\tif [[ $command == @(show|approve|reject) && $current != -* ]]; then\n"
+	               "\t\twords=$(" PENDING_NAMES ")\n"
+	               "\tfi\n"
 	               "\tif [[ $current == -* || -z $words ]]; then\n"
 	               "\t\twords=$options\n"
 	               "\tfi\n"
@@ -186,6 +198,9 @@ static void zsh_add_command(struct text *out, const struct command *command)
 			add_command_names(out);
 		text_addf(out, ")' \\\n");
 	}
+	if (takes_run(command->name))
+		text_addf(out, "\t\t\t'%s:run:{ local -a runs; runs=(" PENDING_NAMES_ZSH "); compadd -a runs }' \\\n",
+		          strcmp(command->name, "reject") == 0 ? "*" : "1");
 	text_addf(out, "\t\t\t'(-h --help)'{-h,--help}'[the options of this command]' ;;\n");
 }
 

@@ -1,5 +1,5 @@
 /* Completion scripts for shells, made from the tables of commands and options: what exists is offered, and nothing else.
- * The scripts ask nobody: no server, no file but where a file's name is typed. Thread rule: no state. */
+ * The scripts ask nobody, but where a file's name is typed (the files), or a run's (the server, by `pending --quiet`). Thread rule: no state. */
 #ifndef CLI_COMPLETION_H
 #define CLI_COMPLETION_H
 

@@ -33,8 +33,10 @@ static const char *const outputs[] = {"text", "json", NULL};
 
 const struct option settings_options[] = {
 	/* arguments */
-	{.kind = OPTION_TEXT, .offset = AT(run), .argument = true, .required = true, .commands = COMMAND_SHOW | DECIDE,
-	 .placeholder = "RUN", .help = "id or name of a flow run"},
+	{.kind = OPTION_TEXT, .offset = AT(run), .argument = true, .required = true, .commands = COMMAND_SHOW | COMMAND_APPROVE,
+	 .placeholder = "RUN", .help = "name or id of a flow run, or the first digits of its id"},
+	{.kind = OPTION_LIST, .offset = AT(runs), .argument = true, .commands = COMMAND_REJECT, .placeholder = "RUN",
+	 .help = "name or id of a flow run, or the first digits of its id"},
 	{.kind = OPTION_TEXT, .offset = AT(shell), .argument = true, .required = true, .commands = COMMAND_COMPLETION,
 	 .placeholder = "SHELL", .help = "bash or zsh"},
 
@@ -102,6 +104,10 @@ const struct option settings_options[] = {
 	 .help = "decide only if the run's plan is still this one: its first 8 or more digits"},
 	{.flag = "yes", .letter = 'y', .kind = OPTION_SWITCH, .offset = AT(yes), .commands = DECIDE, .placeholder = "",
 	 .help = "do not ask"},
+	{.flag = "all", .kind = OPTION_SWITCH, .offset = AT(all), .commands = COMMAND_REJECT, .placeholder = "",
+	 .help = "every run that waits for a decision"},
+	{.flag = "quiet", .letter = 'q', .kind = OPTION_SWITCH, .offset = AT(quiet), .commands = COMMAND_PENDING, .placeholder = "",
+	 .help = "only their names, one a line"},
 	{.flag = "wait", .letter = 'w', .kind = OPTION_SWITCH, .offset = AT(wait), .commands = DECIDE | RUN, .placeholder = "",
 	 .help = "follow the run to its end"},
 	{.flag = "limit", .letter = 'l', .kind = OPTION_INTEGER, .offset = AT(history_limit), .fallback = "20", .min = 1, .max = 100000,

@@ -64,7 +64,10 @@ struct settings {
 
 	/* the commands at a terminal */
 	char *shell;      /* the argument SHELL */
-	char *run;        /* the argument RUN: an id or a name */
+	char *run;        /* the argument RUN: an id, its first digits, or a name */
+	json_t *runs;     /* the arguments RUN... of reject */
+	bool all;
+	bool quiet;
 	char *deployment; /* NAME or FLOW/NAME; NULL: found */
 	char *retention;
 	json_t *states;     /* array of "NAME" or "NAME,NAME" */

@@ -23,7 +23,7 @@ static const struct {
 	{"an argument", {.args = {"now"}}, "there is no argument 'now' here"},
 	{"an empty argument", {.args = {""}}, "there is no argument '' here"},
 	{"an argument where none belongs", {.args = {"x"}}, "there is no argument 'x' here; --help lists what there is"},
-	{"no argument", {.command = COMMAND_SHOW, .no_pool = ""}, "RUN is missing: id or name of a flow run"},
+	{"no argument", {.command = COMMAND_SHOW, .no_pool = ""}, "RUN is missing: name or id of a flow run"},
 	{"two arguments", {.command = COMMAND_SHOW, .args = {"a", "b"}, .no_pool = ""}, "there is no argument 'b' here"},
 	{"an empty argument", {.command = COMMAND_SHOW, .args = {""}, .no_pool = ""}, "RUN: the value is empty"},
 	{"an output that is none", {.command = COMMAND_SHOW, .args = {"a", "-o", "xml"}, .no_pool = ""},

@@ -142,16 +142,15 @@ static void gives_the_child_what_it_needs(void)
 static void knows_which_model(void)
 {
 	char key[] = "k";
-	char model[] = "m";
 	const struct {
 		const char *name;
 		struct ai_settings settings;
 		const char *want;
 	} rows[] = {
 		{"a key of Anthropic's alone", {.anthropic_key = key}, "claude-sonnet-4-5-20250929"},
-		{"one that is named", {.model = model, .anthropic_key = key}, "m"},
+		{"one that is named", {.model = model, .anthropic_key = key}, model},
 		{"another provider", {.openai_key = key}, NULL},
-		{"another provider, named", {.model = model, .openai_key = key}, "m"},
+		{"another provider, named", {.model = model, .openai_key = key}, model},
 	};
 
 	EACH(row, rows)
