@@ -1,5 +1,6 @@
 /* `prefect-janitor doctor`: is everything there that a cleanup needs? Looks, and changes nothing. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/doctor.h"
@@ -12,7 +13,7 @@
 	"Usage: prefect-janitor doctor [--pool NAME] [--deployment NAME] [OPTIONS]\n"
 
 #define OUTRO                                                                                         \
-	"Without --pool it is the one of the deployment; without --deployment, the only one there is.\n" \
+	"Without --pool it is the one of the deployment; without --deployment, each one there is.\n" \
 	"Exit codes: 0 no line says fail (warn may), 1 one does, 2 wrong usage or configuration.\n"
 
 static json_t *findings_json(const struct doctor *doctor)
@@ -22,6 +23,8 @@ static json_t *findings_json(const struct doctor *doctor)
 	for (size_t i = 0; i < doctor->count; i++) {
 		const struct finding *f = &doctor->findings[i];
 		json_t *check = json_pack("{s:s, s:s, s:s}", "check", f->name, "status", finding_word(f->status), "text", f->text);
+		if (f->deployment[0] != '\0')
+			(void)json_object_set_new(check, "deployment", json_string(f->deployment));
 		if (f->next[0] != '\0')
 			(void)json_object_set_new(check, "next", json_string(f->next));
 		if (json_array_append_new(checks, check) != 0) {
@@ -49,8 +52,13 @@ static void print_finding(const struct finding *finding, const struct style *sty
 static void print_text(const struct doctor *doctor, const struct style *style)
 {
 	size_t counts[FINDING_SKIP + 1] = {0};
+	const char *deployment = "";
 
 	for (size_t i = 0; i < doctor->count; i++) {
+		const char *of = doctor->findings[i].deployment;
+		if (strcmp(of, deployment) != 0)
+			printf("\ndeployment %s\n", of);
+		deployment = of;
 		if (doctor->findings[i].status != FINDING_SKIP)
 			print_finding(&doctor->findings[i], style);
 		counts[doctor->findings[i].status]++;

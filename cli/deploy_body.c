@@ -98,6 +98,13 @@ static size_t cron_fields(const char *cron, const char *starts[CRON_FIELDS + 3])
 	return count;
 }
 
+size_t deploy_cron_fields(const char *cron)
+{
+	const char *starts[CRON_FIELDS + 3];
+
+	return cron_fields(cron, starts);
+}
+
 /* Six fields are seconds first for some programs (Quartz, with a year as the seventh) and seconds last for the server, which
  * starts a run in each of them: nobody means that. */
 static int check_cron(const char *cron, struct error *err)

@@ -16,4 +16,7 @@ int deploy_body(const struct settings *settings, const json_t *existing, json_t 
 /* Is what the settings name right by itself? Before the server is asked anything. */
 int deploy_body_check(const struct settings *settings, struct error *err) MUST_CHECK;
 
+/* How many fields a cron expression has; five are right. */
+size_t deploy_cron_fields(const char *cron);
+
 #endif

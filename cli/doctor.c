@@ -114,7 +114,7 @@ static const struct {
 	{"worker", doctor_check_worker, NEED_POOL},
 	{"approvals", doctor_check_forms, NEED_DEPLOYMENT},
 };
-_Static_assert(sizeof checks / sizeof checks[0] <= FINDINGS_MAX, "room for every check");
+_Static_assert(sizeof checks / sizeof checks[0] <= 9 + 12, "room for every check, and nine of each deployment");
 
 /* NULL: nothing is missing. */
 static const char *missing(const struct doctor *doctor, enum need need)
@@ -126,23 +126,56 @@ static const char *missing(const struct doctor *doctor, enum need need)
 	return need == NEED_POOL && doctor->pool.name == NULL ? "the work pool" : NULL;
 }
 
+static void run_check(struct doctor *doctor, size_t check)
+{
+	struct finding *finding = &doctor->findings[doctor->count++];
+	const char *without = missing(doctor, checks[check].need);
+
+	finding->name = checks[check].name;
+	if (without != NULL)
+		finding_set(finding, FINDING_SKIP, NULL, "not looked at without %s", without);
+	else
+		checks[check].run(doctor, finding);
+	if (json_array_size(doctor->deployments) > 1) {
+		const char *name = json_text_of(json_array_get(doctor->deployments, doctor->nth), "name");
+		text_clean(finding->deployment, sizeof finding->deployment, name, strlen(name));
+	}
+}
+
+/* What the last deployment has left. */
+static void forget_deployment(struct doctor *doctor)
+{
+	json_decref(doctor->deployment);
+	doctor->deployment = NULL;
+	work_pool_release(&doctor->pool);
+	doctor->pool_name = NULL;
+	doctor->wants_ai = false;
+}
+
 void doctor_examine(struct doctor *doctor)
 {
-	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
-		struct finding *finding = &doctor->findings[doctor->count++];
-		const char *without = missing(doctor, checks[i].need);
+	const size_t count = sizeof checks / sizeof checks[0];
+	size_t first = 0;
 
-		finding->name = checks[i].name;
-		if (without != NULL)
-			finding_set(finding, FINDING_SKIP, NULL, "not looked at without %s", without);
-		else
-			checks[i].run(doctor, finding);
+	for (; checks[first].run != doctor_check_deployment; first++)
+		run_check(doctor, first);
+	do {
+		for (size_t i = first; i < count; i++)
+			run_check(doctor, i);
+		if (++doctor->nth < json_array_size(doctor->deployments))
+			forget_deployment(doctor);
+	} while (doctor->nth < json_array_size(doctor->deployments) && doctor->nth < DOCTOR_DEPLOYMENTS_MAX);
+	if (json_array_size(doctor->deployments) > DOCTOR_DEPLOYMENTS_MAX) {
+		struct finding *finding = &doctor->findings[doctor->count++];
+		finding->name = "deployment";
+		finding_set(finding, FINDING_WARN, "name one by --deployment", "%zu more deployments were not looked at",
+		            json_array_size(doctor->deployments) - DOCTOR_DEPLOYMENTS_MAX);
 	}
 }
 
 void doctor_release(struct doctor *doctor)
 {
-	json_decref(doctor->deployment);
-	work_pool_release(&doctor->pool);
-	doctor->deployment = NULL;
+	forget_deployment(doctor);
+	json_decref(doctor->deployments);
+	doctor->deployments = NULL;
 }

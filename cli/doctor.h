@@ -18,12 +18,15 @@ enum finding_status { FINDING_OK, FINDING_WARN, FINDING_FAIL, FINDING_SKIP };
 /* One line of the result; both texts are harmless. */
 struct finding {
 	const char *name; /* of the check */
+	char deployment[64]; /* which it is about, where there are several; else "" */
 	enum finding_status status;
 	char text[1024]; /* what was seen */
 	char next[512];  /* what to do about it; "" for nothing */
 };
 
-#define FINDINGS_MAX 24
+/* Of several deployments so many are looked at. */
+#define DOCTOR_DEPLOYMENTS_MAX 10
+#define FINDINGS_MAX (12 + 12 * DOCTOR_DEPLOYMENTS_MAX)
 
 struct doctor {
 	const struct settings *settings; /* borrowed */
@@ -36,6 +39,8 @@ struct doctor {
 	struct error contact;  /* of the first request; code 0: it was answered */
 	char version[VERSION_SIZE]; /* of the server; "" where it does not say */
 	bool wants_ai;         /* the deployment's runs ask an AI agent */
+	json_t *deployments;   /* owned: all that are looked at, where there are several; else NULL */
+	size_t nth;            /* of them, that is looked at now */
 	json_t *deployment;    /* owned; NULL: there is none */
 	const char *pool_name; /* borrowed: of the settings, or else of the deployment; NULL: neither */
 	struct work_pool pool; /* owned; no name: there is none */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/deploy_body.h"
 #include "cli/deploy_changes.h"
 #include "cli/doctor.h"
 #include "cli/target.h"
@@ -31,10 +32,22 @@ static const char *with_pool(const struct doctor *doctor, const char *command, c
 static bool find_deployment(struct doctor *doctor, struct finding *finding)
 {
 	struct session session = {.settings = doctor->settings, .prefect = doctor->prefect, .clock = doctor->clock};
+	AUTO_JSON *found = NULL;
 	char next[300];
 	struct error err;
 
-	int rc = target_find(&session, &doctor->deployment, &err);
+	if (doctor->nth > 0) {
+		doctor->deployment = json_incref(json_array_get(doctor->deployments, doctor->nth));
+		return true;
+	}
+	int rc = target_list(&session, &found, &err);
+	if (rc == 0 && json_array_size(found) > 1) {
+		doctor->deployments = json_incref(found);
+		doctor->deployment = json_incref(json_array_get(found, 0));
+		return true;
+	}
+	if (rc == 0)
+		rc = target_find(&session, &doctor->deployment, &err);
 	if (rc != 0)
 		finding_set(finding, FINDING_FAIL, rc == ERR_USAGE ? "name another one by --deployment, or make it by prefect-janitor deploy"
 		                                                   : NULL, "%s", err.text);
@@ -61,6 +74,9 @@ void doctor_check_deployment(struct doctor *doctor, struct finding *finding)
 	else if (strcmp(pool, doctor->pool_name) != 0)
 		finding_set(finding, FINDING_FAIL, with_pool(doctor, "deploy", next), "'%s' is in work pool '%s', not in '%s': its "
 		            "workers do not see it", name, pool, doctor->pool_name);
+	else if (work_pool_limit_is_zero(json_object_get(json_object_get(doctor->deployment, "global_concurrency_limit"), "limit")))
+		finding_set(finding, FINDING_WARN, "prefect-janitor deploy --concurrency-limit 1", "'%s' has the concurrency limit 0: no run starts",
+		            name);
 	else if (json_is_true(json_object_get(doctor->deployment, "paused")))
 		finding_set(finding, FINDING_WARN, "switch it on at the deployment's page", "'%s' is paused: its schedule starts "
 		            "nothing", name);
@@ -158,6 +174,12 @@ void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 		            "and no worker has taken it", time_format_human(at, when));
 		return;
 	}
+	const char *cron = json_text_of(json_object_get(active, "schedule"), "cron");
+	if (deploy_cron_fields(cron) > 5) {
+		finding_set(finding, FINDING_WARN, "prefect-janitor deploy --cron with five fields", "the schedule '%.80s' has more than five fields: "
+		            "the server takes the sixth for seconds", cron);
+		return;
+	}
 	deploy_schedule_add(&what, active);
 	finding_set(finding, FINDING_OK, NULL, "%s%s%s", text_str(&what), at != 0 ? ", next: " : "", at != 0 ? time_format_human(at, when) : "");
 }
@@ -183,6 +205,9 @@ void doctor_check_pool(struct doctor *doctor, struct finding *finding)
 		            "of type '" WORKER_TYPE "' are ours", pool->name, pool->type);
 	else if (pool->is_paused)
 		finding_set(finding, FINDING_WARN, "switch it on at the work pool's page", "'%s' is paused: no run starts", pool->name);
+	else if (work_pool_limit_is_zero(pool->limit))
+		finding_set(finding, FINDING_WARN, "raise or remove it at the work pool's page", "'%s' has the concurrency limit 0: no run starts",
+		            pool->name);
 	else
 		finding_set(finding, FINDING_OK, NULL, "'%s', of type " WORKER_TYPE, pool->name);
 }
@@ -192,16 +217,20 @@ void doctor_check_queue(struct doctor *doctor, struct finding *finding)
 	const char *pool = json_string_value(json_object_get(doctor->deployment, "work_pool_name"));
 	const char *name = json_string_value(json_object_get(doctor->deployment, "work_queue_name"));
 	bool paused = false;
+	bool zero = false;
 	struct error err;
 
 	if (pool == NULL || name == NULL) {
 		finding_set(finding, FINDING_WARN, NULL, "the deployment has none");
 		return;
 	}
-	if (work_pool_queue_is_paused(doctor->prefect, pool, name, &paused, &err) != 0)
+	if (work_pool_queue_is_held(doctor->prefect, pool, name, &paused, &zero, &err) != 0)
 		finding_set(finding, FINDING_FAIL, NULL, "'%.200s': %s", name, err.text);
 	else if (paused)
 		finding_set(finding, FINDING_WARN, "switch it on at the work pool's page", "'%.200s' is paused: no run starts", name);
+	else if (zero)
+		finding_set(finding, FINDING_WARN, "raise or remove it at the work pool's page", "'%.200s' has the concurrency limit 0: no run "
+		            "starts", name);
 	else
 		finding_set(finding, FINDING_OK, NULL, "'%.200s'", name);
 }
@@ -246,6 +275,7 @@ void doctor_check_worker(struct doctor *doctor, struct finding *finding)
 	size_t online;
 	int64_t ms = 0;
 	char span[TIME_TEXT_SIZE];
+	char every[TIME_TEXT_SIZE];
 	char next[300];
 	struct error err;
 
@@ -255,7 +285,12 @@ void doctor_check_worker(struct doctor *doctor, struct finding *finding)
 	}
 	const json_t *latest = latest_worker(doctor, workers, &online, &ms);
 	const char *name = json_string_value(json_object_get(latest, "name"));
-	if (online > 0 && latest != NULL)
+	json_int_t every_s = json_integer_value(json_object_get(latest, "heartbeat_interval_seconds"));
+	if (online > 0 && latest != NULL && every_s > 0 && every_s < 24 * 3600 && ms > 2 * 1000 * every_s)
+		finding_set(finding, FINDING_WARN, with_pool(doctor, "start", next), "none is heard of: the last heartbeat, by '%.200s', came %s "
+		            "ago, one is due every %s; the server calls a worker OFFLINE after three", name, span_format(ms, span),
+		            span_format(every_s * 1000, every));
+	else if (online > 0 && latest != NULL)
 		finding_set(finding, FINDING_OK, NULL, "%zu online; '%.200s' sent a heartbeat %s ago", online, name, span_format(ms, span));
 	else if (online > 0)
 		finding_set(finding, FINDING_OK, NULL, "%zu online", online);

@@ -43,6 +43,14 @@ static int refuse_several(const json_t *found, struct error *err)
 	return error_set(err, ERR_USAGE, "--deployment NAME is missing, since there are several: %s", text_str(&names));
 }
 
+int target_list(struct session *session, json_t **ret_deployments, struct error *err)
+{
+	const struct settings *settings = session->settings;
+	const char *name = settings->deployment != NULL ? own_name(settings->deployment) : NULL;
+
+	return deployment_filter(session->prefect, filters(name, settings->pool), ret_deployments, err);
+}
+
 int target_find(struct session *session, json_t **ret_deployment, struct error *err)
 {
 	const struct settings *settings = session->settings;
@@ -50,7 +58,7 @@ int target_find(struct session *session, json_t **ret_deployment, struct error *
 	AUTO_JSON *found = NULL;
 
 	*ret_deployment = NULL;
-	int rc = deployment_filter(session->prefect, filters(name, settings->pool), &found, err);
+	int rc = target_list(session, &found, err);
 	if (rc != 0)
 		return rc;
 	if (json_array_size(found) > 1)

@@ -9,4 +9,7 @@
  * is none as named, or several. */
 int target_find(struct session *session, json_t **ret_deployment, struct error *err) MUST_CHECK;
 
+/* All that --deployment, --pool or neither name, as an array (a new reference). */
+int target_list(struct session *session, json_t **ret_deployments, struct error *err) MUST_CHECK;
+
 #endif

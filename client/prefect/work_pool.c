@@ -9,6 +9,7 @@ static const struct json_field pool_fields[] = {
 	{"name", JSON_KIND_TEXT, offsetof(struct work_pool, name), true, NULL},
 	{"type", JSON_KIND_TEXT, offsetof(struct work_pool, type), true, NULL},
 	{"is_paused", JSON_KIND_BOOL, offsetof(struct work_pool, is_paused), false, NULL},
+	{"concurrency_limit", JSON_KIND_ANY, offsetof(struct work_pool, limit), false, NULL},
 	{"base_job_template", JSON_KIND_OBJECT, offsetof(struct work_pool, template), false, NULL},
 };
 
@@ -197,8 +198,21 @@ int work_queue_is_paused(struct prefect *prefect, const char *id, bool *ret_paus
 	return rc != 0 ? rc : read_is_paused(answer, ret_paused, err);
 }
 
+bool work_pool_limit_is_zero(const json_t *limit)
+{
+	return json_is_number(limit) && json_number_value(limit) <= 0;
+}
+
 int work_pool_queue_is_paused(struct prefect *prefect, const char *pool, const char *queue, bool *ret_paused,
                               struct error *err)
+{
+	bool zero;
+
+	return work_pool_queue_is_held(prefect, pool, queue, ret_paused, &zero, err);
+}
+
+int work_pool_queue_is_held(struct prefect *prefect, const char *pool, const char *queue, bool *ret_paused, bool *ret_zero,
+                            struct error *err)
 {
 	AUTO_FREE char *in_pool = http_escape(pool);
 	AUTO_FREE char *escaped = http_escape(queue);
@@ -207,6 +221,7 @@ int work_pool_queue_is_paused(struct prefect *prefect, const char *pool, const c
 	if (in_pool == NULL || escaped == NULL)
 		return error_nomem(err);
 	int rc = prefect_get(prefect, &answer, err, "/work_pools/%s/queues/%s", in_pool, escaped);
+	*ret_zero = rc == 0 && work_pool_limit_is_zero(json_object_get(answer, "concurrency_limit"));
 	return rc != 0 ? rc : read_is_paused(answer, ret_paused, err);
 }
 

@@ -11,6 +11,7 @@ struct work_pool {
 	char *type;        /* owned */
 	bool is_paused;
 	json_t *template;  /* owned: base_job_template; may be NULL */
+	json_t *limit;     /* owned: concurrency_limit, a number or null; may be NULL */
 };
 
 void work_pool_release(struct work_pool *pool);
@@ -47,6 +48,11 @@ int work_queue_is_paused(struct prefect *prefect, const char *id, bool *ret_paus
 /* The same by its name, since a deployment of 3.4 does not tell the id: GET /work_pools/{name}/queues/{queue}. */
 int work_pool_queue_is_paused(struct prefect *prefect, const char *pool, const char *queue, bool *ret_paused,
                               struct error *err) MUST_CHECK;
+/* The same, and whether its concurrency limit is 0: no run of it starts then. */
+int work_pool_queue_is_held(struct prefect *prefect, const char *pool, const char *queue, bool *ret_paused, bool *ret_zero,
+                            struct error *err) MUST_CHECK;
+/* Is @limit (a concurrency_limit as the server writes it; may be NULL) 0? */
+bool work_pool_limit_is_zero(const json_t *limit);
 
 /* POST /work_pools/{name}/get_scheduled_flow_runs: runs that are due before @before, of the named queues
  * (a borrowed array of strings; empty: all), a page of the server's at most. Release with flow_runs_release(). */

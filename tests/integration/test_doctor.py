@@ -155,6 +155,38 @@ def test_what_is_switched_off(doctor, healthy, api):
         assert doctor(healthy).checks["deployment"]["status"] == "warn"
 
 
+def test_limits_of_zero(doctor, healthy, api):
+    with changed(api, f"/work_pools/{healthy.pool}", {"concurrency_limit": 0}, {"concurrency_limit": None}):
+        doctor(healthy).assert_only("warn", "work-pool", "concurrency limit 0")
+    with changed(api, f"/work_pools/{healthy.pool}/queues/default", {"concurrency_limit": 0}, {"concurrency_limit": None}):
+        doctor(healthy).assert_only("warn", "work-queue", "concurrency limit 0")
+
+
+def test_a_worker_that_missed_two_heartbeats(doctor, idle, api):
+    """The server still calls it ONLINE: it waits for the third."""
+    idle.deploy("--concurrency-limit", 0, "--cron", "0 2 * * *")
+    api.post(f"/work_pools/{idle.pool}/workers/heartbeat", {"name": "w", "heartbeat_interval_seconds": 4})
+    found = wait_until(lambda: (one := doctor(idle)).checks["worker"]["status"] != "ok" and one, 30, "two missing heartbeats")
+    assert found.checks["worker"]["status"] == "warn" and "'w'" in found.checks["worker"]["text"], found.bad()
+
+
+def test_several_deployments(cli, api):
+    """Each is looked at, with its pool and its worker."""
+    pools, names = [unique("pool") for _ in range(2)], [unique("cleanup") for _ in range(2)]
+    for pool, name in zip(pools, names, strict=True):
+        assert cli("deploy", "--pool", pool, "--name", name, "--cron", "0 2 * * *").returncode == 0
+    beat(api, pools[0])
+    done = cli("doctor", "--output", "json")
+    checks = json.loads(done.stdout)["checks"]
+    said = {(check["deployment"], check["check"]): check for check in checks if "deployment" in check}
+    for pool, name in zip(pools, names, strict=True):
+        if (name, "work-pool") in said:  # ten at most are looked at: others of this server may be before them
+            assert pool in said[name, "work-pool"]["text"]
+            assert said[name, "worker"]["status"] == ("ok" if pool == pools[0] else "fail")
+    assert len({name for name, _ in said}) >= 2 and "not looked at" not in " ".join(
+        check["text"] for check in checks if check["check"] == "worker")
+
+
 def test_drift(doctor, idle, api):
     """A deployment of another version of the program: its form asks for other parameters than the worker reads."""
     idle.deploy("--concurrency-limit", 0, "--cron", "0 2 * * *")

@@ -183,7 +183,7 @@ static const struct {
 	{"none of that name", {"/deployments/", {.status = 200, .body = "[]"}}, {.args = {"--deployment", "x"}}, "deployment",
 	 FINDING_FAIL, "no deployment 'x'"},
 	{"several", {"/deployments/", {.status = 200, .body = "[{\"name\": \"a\"}, {\"name\": \"b\"}]"}}, {.no_pool = NULL},
-	 "deployment", FINDING_FAIL, "several: a, b"},
+	 "deployment", FINDING_FAIL, "'a' has no work pool"}, /* and the same of b */
 	{"nor its schema", {"/deployments/", {.status = 200, .body = "[]"}}, {.no_pool = NULL}, "schema", FINDING_SKIP, "without the deployment"},
 	{"without a pool", {"/deployments/", {.body = "{\"work_pool_name\": null}"}}, {.no_pool = NULL}, "deployment", FINDING_FAIL,
 	 "has no work pool"},
@@ -295,4 +295,26 @@ static void cannot_delete(void)
 	}
 }
 
-UNIT_SUITE("cli/doctor", TEST(judges_answers), TEST(asks_for_the_schedule_s_own_runs), TEST(cannot_delete))
+/* Each deployment has its own lines, after those that are about none. */
+static void looks_at_each_deployment(void)
+{
+	const struct odd_answer odd = {"/deployments/", {.status = 200, .body = "[{\"name\": \"a\"}, {\"name\": \"b\"}]"}};
+	struct doctor_server server;
+	struct settings settings = {0};
+	struct doctor doctor;
+	size_t of_a = 0;
+	size_t of_b = 0;
+
+	examine("several", &odd, &(struct settings_source){.no_pool = NULL}, &doctor, &settings, &server);
+	for (size_t i = 0; i < doctor.count; i++) {
+		of_a += strcmp(doctor.findings[i].deployment, "a") == 0;
+		of_b += strcmp(doctor.findings[i].deployment, "b") == 0;
+	}
+	CHECK_INT("as many of one as of the other", of_a, of_b);
+	CHECK_INT("from the deployment to the forms", of_a, 9);
+	CHECK_STR("what is about none", doctor.findings[0].deployment, "");
+	doctor_release(&doctor);
+	settings_release(&settings);
+}
+
+UNIT_SUITE("cli/doctor", TEST(looks_at_each_deployment), TEST(judges_answers), TEST(asks_for_the_schedule_s_own_runs), TEST(cannot_delete))
