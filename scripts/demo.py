@@ -237,12 +237,14 @@ def main():
     os.chdir(PROJECT)
     if APPROVAL not in ("human", "ai"):
         fail(f"APPROVAL={APPROVAL}: it has to be human or ai")
+    keep = "--keep" in sys.argv[1:]
     with contextlib.ExitStack() as at_the_end:
         chapter("Building")
         command("make", "--silent")
 
         chapter("Starting a Prefect server")
-        if subprocess.run(["scripts/server", "url", "--name", SERVER], capture_output=True).returncode != 0:
+        runs_already = subprocess.run(["scripts/server", "url", "--name", SERVER], capture_output=True).returncode == 0
+        if not runs_already and not keep:
             at_the_end.callback(server_command, "stop", "--name", SERVER)
         url = server_command("start", "--name", SERVER, stdout=subprocess.PIPE).strip()
         api, page = Api(url), url.removesuffix("/api")
@@ -260,6 +262,10 @@ def main():
         worker = Worker(environment)
         at_the_end.callback(worker.stop)
         completed = cleanup(api, worker, page)
+        if keep or runs_already:
+            print(f"\nThe server goes on at {page}. Stop it with: scripts/server stop --name {SERVER}")
+        else:
+            print("\nThe pages above end with the server. scripts/demo --keep leaves it running.")
         chapter("Stopping what the demo started; its data stays in .prefect/demo for the next time")
     return 0 if completed else 1
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write flow runs that are long over straight into a Prefect server's database.
 
     scripts/server python scripts/history.py [--runs N] [--days N] [--seed N]   a believable history
@@ -22,8 +23,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import sqlalchemy as sa
-from prefect.server.database import provide_database_interface
+try:
+    import sqlalchemy as sa
+    from prefect.server.database import provide_database_interface
+except ImportError:
+    sys.exit("history.py: it runs in a server's environment: scripts/server python --name NAME scripts/history.py")
 
 NOW = datetime.now(timezone.utc)
 # A transaction holds the database's only write lock: the server must get its turn.
