@@ -222,3 +222,40 @@ def test_one_that_was_decided(cli, api, janitor, waiting):
     before = janitor.db.inputs(run_id)
     refused(cli, api.run(run_id)["name"], "was decided already: rejected at ")
     assert janitor.db.inputs(run_id) == before and janitor.db.existing(ids) == set(ids)
+
+
+def test_reject_several_and_by_first_digits(cli, api, janitor, old):
+    """One that cannot be decided does not hold up the others."""
+    state, ids = old(4)
+    first, second, third = (janitor.ask(state) for _ in range(3))
+    done = decide(cli, "reject", first, "no-such-run", api.run(second)["name"])
+    assert done.returncode == 2 and "no flow run with the id or name 'no-such-run'" in done.stderr, done
+    for run_id in (first, second):
+        assert janitor.result(run_id)["status"] == "rejected"
+    shown = cli("show", third[:13], "-o", "json")
+    assert shown.returncode == 0 and json.loads(shown.stdout)["id"] == third, shown
+    assert decide(cli, "reject", third[:13]).returncode == 0
+    assert janitor.result(third)["status"] == "rejected"
+    assert janitor.db.existing(ids) == set(ids)
+    unknown = cli("show", "ffff")
+    assert unknown.returncode == 2 and "'ffff'" in unknown.stderr, unknown
+
+
+def test_reject_all_and_names(cli, api, janitor, old):
+    state, ids = old(2)
+    runs = [janitor.ask(state) for _ in range(2)]
+    names = cli("pending", "--quiet").stdout.splitlines()
+    assert {api.run(run_id)["name"] for run_id in runs} <= set(names)
+    done = decide(cli, "reject", "--all")
+    assert done.returncode == 0, done
+    for run_id in runs:
+        assert janitor.result(run_id)["status"] == "rejected"
+    assert cli("pending", "--quiet").stdout == "" and "No run waits" in decide(cli, "reject", "--all").stdout
+    assert janitor.db.existing(ids) == set(ids)
+
+
+@pytest.mark.parametrize("arguments, text", [([], "RUN is missing"), (["a", "--all"], "only one of them"),
+                                             (["a", "b", "--wait"], "one run at a time"), (["--all", "--digest", "01234567"], "one run")])
+def test_reject_needs_to_know_which(cli, arguments, text):
+    done = decide(cli, "reject", *arguments)
+    assert done.returncode == 2 and text in done.stderr, done

@@ -79,6 +79,18 @@ def test_bash_values(scripts, tmp_path):
     assert bash(scripts, "prefect-janitor", "start", "--config", f"{tmp_path}/jan") == {f"{tmp_path}/janitor one.conf"}
 
 
+def test_bash_completes_waiting_runs(scripts, tmp_path):
+    """By asking the program that is completed."""
+    program = tmp_path / "prefect-janitor"
+    program.write_text("#!/bin/sh\n[ \"$*\" = 'pending --quiet' ] && printf 'lucid-fox\\nlazy-dog\\n'\n")
+    program.chmod(0o755)
+    for command in ("show", "approve", "reject"):
+        assert bash(scripts, str(program), command, "") == {"lucid-fox", "lazy-dog"}
+    assert bash(scripts, str(program), "reject", "lucid-fox", "la") == {"lazy-dog"}
+    assert "--yes" in bash(scripts, str(program), "approve", "--")
+    assert bash(scripts, str(program), "history", "l") == set()
+
+
 def test_bash_completes_by_itself(scripts):
     """The function is what bash calls for the program."""
     done = subprocess.run(["bash", "--norc", "-c", f"source '{scripts['bash']}'; complete -p prefect-janitor"],

@@ -121,3 +121,11 @@ def test_each_change_is_told_once(proxy, idle, worker):
     end(proxy)
     wait_idle(proxy, back)
     assert troubles(one, start) == []
+
+
+def test_a_password_that_is_refused_at_the_start(proxy, idle):
+    """It does not become right by itself: exit code 2, which the unit does not start again."""
+    proxy.add(act.status(401), count=None)
+    done = run_cli(proxy.url + "/api", "start", "--pool", idle.pool, "--name", unique("worker"), PREFECT_API_AUTH_STRING="a:secret-word")
+    assert done.returncode == 2 and "refuses key or password at the start" in done.stderr and "401" in done.stderr, done
+    assert "secret-word" not in done.stderr
