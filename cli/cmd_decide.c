@@ -20,7 +20,7 @@
 	"Rejects what a run of database-cleanup would delete: shows it, asks, and answers the run's question\n" \
 	"as the form in the UI does. The run ends, and nothing is deleted.\n"                                   \
 	"\n"                                                                                                    \
-	"Usage: prefect-janitor reject RUN... | --all [--notes TEXT] [--digest DIGEST] [--yes] [--wait] [OPTIONS]\n"
+	"Usage: prefect-janitor reject RUN... | --all [--pool NAME] [--notes TEXT] [--digest DIGEST] [--yes] [--wait] [OPTIONS]\n"
 
 #define OUTRO                                                                                            \
 	"The notes are kept with the run, and who decided (user@host). Without a terminal --yes is needed;\n" \
@@ -351,7 +351,7 @@ static int decide(struct session *session, bool approve, struct error *err)
 		return decide_run(session, settings->run, approve, err);
 	if (!settings->all)
 		return reject_each(session, settings->runs, err);
-	rc = cleanup_run_for_each_open(session, NULL, note_id, open, err);
+	rc = cleanup_run_for_each_open(session, settings->pool, note_id, open, err);
 	if (rc == 0 && json_array_size(open) == 0 && settings->output == OUTPUT_TEXT)
 		printf("No run waits for a decision.\n");
 	return rc != 0 ? rc : reject_each(session, open, err);

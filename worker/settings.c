@@ -80,7 +80,7 @@ const struct option settings_options[] = {
 	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
 	 .kind = OPTION_TEXT, .offset = AT(pool), .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME",
 	 .help = "the cleanup deployment of this work pool"},
-	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING,
+	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING | COMMAND_REJECT,
 	 .placeholder = "NAME", .help = "only runs of this work pool"},
 	{.flag = "deployment", .letter = 'd', .file_key = "deployment.name", .kind = OPTION_TEXT, .offset = AT(deployment),
 	 .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME", .help = "the deployment of this name"},

@@ -311,6 +311,7 @@ static struct http_reply carry_out(struct prefect_server *server, const struct h
 		const char *method, *path;
 		struct http_reply reply;
 	} fixed[] = {
+		{"POST", "/deployments/count", {.body = "1"}},
 		{"GET", POOL, {.body = "{\"id\": \"" ID_A "\", \"name\": \"p\", \"type\": \"janitor\", \"base_job_template\": {}}"}},
 		{"POST", POOL "/workers/heartbeat", {.status = 204}},
 		{"GET", "/flows/" ID_B, {.body = "{\"id\": \"" ID_B "\", \"name\": \"database-cleanup\"}"}},

@@ -246,11 +246,11 @@ def test_reject_all_and_names(cli, api, janitor, old):
     runs = [janitor.ask(state) for _ in range(2)]
     names = cli("pending", "--quiet").stdout.splitlines()
     assert {api.run(run_id)["name"] for run_id in runs} <= set(names)
-    done = decide(cli, "reject", "--all")
+    done = decide(cli, "reject", "--all", "--pool", janitor.pool)
     assert done.returncode == 0, done
     for run_id in runs:
         assert janitor.result(run_id)["status"] == "rejected"
-    assert cli("pending", "--quiet").stdout == "" and "No run waits" in decide(cli, "reject", "--all").stdout
+    assert cli("pending", "--quiet", "--pool", janitor.pool).stdout == "" and "No run waits" in decide(cli, "reject", "--all", "--pool", janitor.pool).stdout
     assert janitor.db.existing(ids) == set(ids)
 
 
