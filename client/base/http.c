@@ -185,8 +185,11 @@ static bool set_options(struct http *http, CURL *curl, const struct http_setting
 	SET(CURLOPT_XFERINFODATA, http);
 	SET(CURLOPT_PREREQFUNCTION, on_send);
 	SET(CURLOPT_PREREQDATA, http);
-	if (s->ca_file != NULL)
+	/* Whichever is named takes the place of libcurl's own file and folder. */
+	if (s->ca_file != NULL || s->ca_dir != NULL) {
 		SET(CURLOPT_CAINFO, s->ca_file);
+		SET(CURLOPT_CAPATH, s->ca_file == NULL ? s->ca_dir : NULL);
+	}
 	if (s->bearer != NULL) {
 		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
 		SET(CURLOPT_XOAUTH2_BEARER, s->bearer);

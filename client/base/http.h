@@ -40,10 +40,13 @@ typedef void http_observer(void *arg, const struct http_try *seen);
 
 struct http_settings {
 	const char *url;             /* where paths are appended, without a slash at the end */
+	const char *url_from;        /* where the url comes from, for the hint of an error; NULL for nothing to tell */
+	bool url_is_default;
 	const char *bearer;          /* secret: Authorization: Bearer; NULL for none */
 	const char *basic;           /* secret: "user:password"; NULL for none */
 	const json_t *headers;       /* secret: more headers, an object of strings; NULL for none */
-	const char *ca_file;         /* PEM file of the authorities to trust; NULL for the system's */
+	const char *ca_file;         /* PEM file of the only authorities to trust; NULL for ca_dir */
+	const char *ca_dir;          /* folder, or several with ':' between them, made by c_rehash; NULL for the system's */
 	bool insecure;               /* do not check the certificate */
 	int64_t connect_timeout_ms;
 	int64_t request_timeout_ms;  /* one try, from connecting to the last byte */
