@@ -76,9 +76,10 @@ def assert_no_sanitizer_report(stderr):
 
 
 def environment(**settings):
-    """Ours only: a setting of the user's shell must not change what a test does."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    return clean | {key: str(value) for key, value in settings.items()}
+    """Ours only: a setting of the user's shell, or of a profile, must not change what a test does. None: not set."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SSL_CERT_"))}
+    clean["PREFECT_PROFILES_PATH"] = os.devnull
+    return clean | {key: str(value) for key, value in settings.items() if value is not None}
 
 
 @contextlib.contextmanager
