@@ -34,6 +34,7 @@ struct settings {
 	char *worker_name; /* NULL: made from the host's name */
 	json_t *work_queues;
 	int64_t limit;
+	int64_t writes_at_once;
 	int64_t prefetch_ms;
 	int64_t query_ms;
 	int64_t heartbeat_ms;
