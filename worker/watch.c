@@ -7,6 +7,7 @@
 #include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
 #include "worker/approval_form.h"
+#include "worker/supersede.h"
 #include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -217,12 +218,14 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 
 /* --- forms ------------------------------------------------------------------------------------------------ */
 
-/* What the form is and what it should be; puts it back where they differ. @run is Paused with @question. */
-static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow, const char *id,
+/* What the form is and what it should be; puts it back where they differ. The run of @ctx is Paused with @question. */
+static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow, const char *deployment_id,
                          const struct question *question, uint64_t *ret_print, bool *ret_shown, struct error *err)
 {
 	struct flow_form shown;
 	struct flow_form wanted;
+	const char *id = flow_run_id(ctx);
+	bool superseded = false;
 	bool late = false;
 
 	int rc = approval_form_read(prefect, id, question, &shown, err);
@@ -235,7 +238,12 @@ static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const st
 	if (rc != 0)
 		return rc;
 	*ret_print = approval_form_print(&wanted);
-	if (*ret_print != print) {
+	/* It may have been removed so that nobody answers any more. */
+	if (*ret_print != print)
+		rc = supersede_is_due(prefect, id, deployment_id, flow_state(ctx), &superseded, err);
+	if (rc == 0 && superseded) {
+		*ret_print = 0;
+	} else if (rc == 0 && *ret_print != print) {
 		rc = approval_form_put_back(prefect, id, question, &wanted, &late, err);
 		if (rc == 0 && !late)
 			flow_log(ctx, LOG_LEVEL_WARNING, "the form of this approval was not there as it should be, and is put back");
@@ -249,6 +257,7 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
                         bool *ret_shown, struct error *err)
 {
 	const struct flow_spec *flow = NULL;
+	char deployment_id[UUID_SIZE];
 	struct question question;
 	struct flow_run run;
 	int number = 0;
@@ -269,9 +278,10 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
 		return rc;
 	}
 	ret_form->number = number;
+	memcpy(deployment_id, run.deployment_id, UUID_SIZE);
 	struct flow_ctx *ctx = flow_ctx_new(worker, prefect, &run, NULL, NULL, &question);
 	rc = ctx == NULL ? error_nomem(err)
-	                 : put_form_back(prefect, ctx, flow, parked->id, &question, &ret_form->print, ret_shown, err);
+	                 : put_form_back(prefect, ctx, flow, deployment_id, &question, &ret_form->print, ret_shown, err);
 	flow_ctx_free(ctx);
 	flow_run_release(&run);
 	ret_form->known = rc == 0;
