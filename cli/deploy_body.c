@@ -99,6 +99,27 @@ static int named_schedule(const struct settings *settings, const char *timezone,
 	return *ret_schedule != NULL ? 0 : error_nomem(err);
 }
 
+/* What the work pool's template takes; *ret_seconds stays 0 where none is named. */
+#define TIMEOUT_MIN_S 10
+#define TIMEOUT_MAX_S (30 * 86400)
+
+static int timeout_seconds(const struct settings *settings, int64_t *ret_seconds, struct error *err)
+{
+	int64_t us;
+
+	if (settings->approval_timeout == NULL)
+		return 0;
+	int rc = duration_parse(settings->approval_timeout, &us, err);
+	if (rc == ERR_NOMEM)
+		return rc;
+	if (rc != 0)
+		return error_prefix(err, ERR_USAGE, "--approval-timeout");
+	if (us < TIMEOUT_MIN_S * US_PER_SEC || us > TIMEOUT_MAX_S * US_PER_SEC)
+		return error_set(err, ERR_USAGE, "--approval-timeout: '%.40s' is not from PT10S to P30D", settings->approval_timeout);
+	*ret_seconds = us / US_PER_SEC;
+	return 0;
+}
+
 /* @named (taken) with what it leaves open as @old has it: the days of a cron, the start of an interval. */
 static json_t *merge_schedule(const json_t *old, json_t *named)
 {
@@ -224,7 +245,7 @@ static json_t *make_tags(const struct settings *settings, const json_t *existing
 }
 
 /* What the server leaves alone where the body has nothing of it. */
-static int add_rest(const struct settings *settings, const json_t *existing, json_t *body)
+static int add_rest(const struct settings *settings, const json_t *existing, int64_t timeout_s, json_t *body)
 {
 	const char *pool = json_string_value(json_object_get(existing, "work_pool_name"));
 	json_t *queue = json_object_get(existing, "work_queue_name");
@@ -235,6 +256,13 @@ static int add_rest(const struct settings *settings, const json_t *existing, jso
 		rc |= json_object_set_new(body, "concurrency_limit", limited ? json_integer(settings->concurrency_limit) : json_null());
 		rc |= json_object_set_new(body, "concurrency_options",
 		                          limited ? json_pack("{s:s}", "collision_strategy", "ENQUEUE") : json_null());
+	}
+	/* Named, it joins the deployment's own job variables. */
+	if (timeout_s > 0) {
+		json_t *old = json_object_get(existing, "job_variables");
+		json_t *variables = json_is_object(old) ? json_copy(old) : json_object();
+		rc |= json_object_set_new(variables, "approval_timeout", json_integer(timeout_s));
+		rc |= json_object_set_new(body, "job_variables", variables);
 	}
 	/* Without it the server takes the pool's default queue. */
 	if (pool != NULL && strcmp(pool, settings->pool) == 0 && json_is_string(queue))
@@ -247,12 +275,15 @@ int deploy_body(const struct settings *settings, const json_t *existing, json_t 
 	AUTO_JSON *parameters = NULL;
 	AUTO_JSON *schedules = NULL;
 	AUTO_FREE char *description = database_cleanup_description();
+	int64_t timeout_s = 0;
 	bool paused = existing != NULL && !IS_NAMED(settings, paused) ? json_is_true(json_object_get(existing, "paused"))
 	                                                              : settings->paused;
 
 	int rc = make_parameters(settings, existing, &parameters, err);
 	if (rc == 0)
 		rc = make_schedules(settings, existing, &schedules, err);
+	if (rc == 0)
+		rc = timeout_seconds(settings, &timeout_s, err);
 	if (rc != 0)
 		return rc;
 	AUTO_JSON *body = json_pack("{s:s, s:s, s:O, s:o, s:b, s:O, s:s, s:o, s:s, s:b}", "name", settings->deployment_name,
@@ -260,7 +291,7 @@ int deploy_body(const struct settings *settings, const json_t *existing, json_t 
 	                            database_cleanup_schema(), "enforce_parameter_schema", 1, "schedules", schedules,
 	                            "work_pool_name", settings->pool, "tags", make_tags(settings, existing), "entrypoint",
 	                            "prefect-janitor:database-cleanup", "paused", paused);
-	if (body == NULL || add_rest(settings, existing, body) != 0)
+	if (body == NULL || add_rest(settings, existing, timeout_s, body) != 0)
 		return error_nomem(err);
 	*ret_body = json_incref(body);
 	return 0;
@@ -272,5 +303,8 @@ int deploy_body_check(const struct settings *settings, struct error *err)
 	AUTO_JSON *schedule = NULL;
 
 	int rc = make_parameters(settings, NULL, &parameters, err);
+	int64_t timeout_s = 0;
+	if (rc == 0)
+		rc = timeout_seconds(settings, &timeout_s, err);
 	return rc != 0 ? rc : named_schedule(settings, settings->timezone, &schedule, err);
 }

@@ -122,6 +122,8 @@ const struct option settings_options[] = {
 	 .placeholder = "RULE", .help = "schedule, like \"FREQ=WEEKLY;BYDAY=SU;BYHOUR=3\""},
 	{.flag = "no-schedule", .kind = OPTION_SWITCH, .offset = AT(no_schedule), .commands = DEPLOY, .placeholder = "",
 	 .help = "remove the schedule"},
+	{.flag = "approval-timeout", .file_key = "deployment.approval_timeout", .kind = OPTION_TEXT, .offset = AT(approval_timeout),
+	 .commands = DEPLOY, .placeholder = "DURATION", .help = "how long a run waits for an approval, like PT72H; else its work pool's, P3D"},
 	{.flag = "timezone", .file_key = "deployment.timezone", .kind = OPTION_TEXT, .offset = AT(timezone), .fallback = "UTC",
 	 .commands = DEPLOY, .placeholder = "TZ", .help = "of the schedule, like Europe/Berlin"},
 	{.flag = "param", .file_key = "deployment.params", .kind = OPTION_LIST, .offset = AT(params), .commands = DEPLOY,

@@ -52,6 +52,7 @@ struct settings {
 	char *interval;
 	char *rrule;
 	bool no_schedule;
+	char *approval_timeout; /* a duration */
 	char *timezone;
 	json_t *params; /* array of "KEY=JSON" */
 	json_t *tags;

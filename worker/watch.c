@@ -7,6 +7,7 @@
 #include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
 #include "worker/approval_form.h"
+#include "worker/reminder.h"
 #include "worker/supersede.h"
 #include "worker/timeline.h"
 #include "worker/turn.h"
@@ -278,6 +279,7 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
 		return rc;
 	}
 	ret_form->number = number;
+	ret_form->remind_at = reminder_of_run(&run, number);
 	memcpy(deployment_id, run.deployment_id, UUID_SIZE);
 	struct flow_ctx *ctx = flow_ctx_new(worker, prefect, &run, NULL, NULL, &question);
 	rc = ctx == NULL ? error_nomem(err)
@@ -305,6 +307,19 @@ static void tell_form(struct worker *worker, const char *id, bool shown, const s
 	run_logs_add(&worker->logs, id, LOG_LEVEL_WARNING, text_str(&line));
 }
 
+/* Reminds of a question whose time has come; what fails is tried again at the next look. */
+static void remind(struct worker *worker, struct prefect *prefect, const char *id, struct run_form *form)
+{
+	struct error err;
+
+	if (form->remind_at == 0 || server_clock_now(&worker->clock) < form->remind_at)
+		return;
+	if (reminder_give(worker, prefect, id, form->number, &err) == 0)
+		form->remind_at = 0;
+	else
+		log_debug("flow run %s: no reminder can be given yet: %s", id, err.text);
+}
+
 static void watch_form(struct worker *worker, struct prefect *prefect, const struct run *run)
 {
 	int64_t every_ms = FORM_EVERY_ROUNDS * worker->settings->watch_ms;
@@ -320,9 +335,15 @@ static void watch_form(struct worker *worker, struct prefect *prefect, const str
 		rc = look_at_form(worker, prefect, run, &form, &shown, &err);
 	if (rc == ERR_STOPPED)
 		return;
+	if (rc == 0)
+		remind(worker, prefect, run->id, &form);
 	form.failures = rc != 0 ? run->form.failures + 1 : 0;
 	if (form.failures > 0 && form.failures < FORM_SOON_TRIES) /* after 1, 2, 4 ... rounds */
 		every_ms = worker->settings->watch_ms << (form.failures - 1);
+	/* A short wait is reminded of in time too. */
+	int64_t remind_ms = (form.remind_at - server_clock_now(&worker->clock)) / 1000;
+	if (form.remind_at != 0 && remind_ms > 0 && remind_ms < every_ms)
+		every_ms = remind_ms;
 	form.due_ms = clock_mono_ms() + every_ms;
 	registry_note_form(&worker->registry, run->id, &form);
 	if (form.failures == FORM_FAILURES_TOLD)

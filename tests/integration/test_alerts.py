@@ -9,7 +9,7 @@ import pytest
 from harness import unique
 from janitor import Janitor
 
-KINDS = ("approval", "failure", "no success")
+KINDS = ("approval", "reminder", "failure", "no success")
 TOKEN = "topsecret"
 
 
@@ -181,7 +181,7 @@ def test_again_and_away(api, cli, receiver):
     assert [second[kind]["enabled"] for kind in KINDS] == [True, False, True]
 
     deploy("--notify-webhook", receiver.url, "--notify-stale-days", 0)
-    assert set(automations(api, name)) == {"approval", "failure"}
+    assert set(automations(api, name)) == {"approval", "reminder", "failure"}
     deploy("--no-notify")
     assert automations(api, name) == {} and blocks(api, deployment) == []
     deploy("--no-notify")
