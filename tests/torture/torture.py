@@ -6,6 +6,7 @@ and the auditor compares every decision with every deletion.
 """
 
 import argparse
+import json
 import random
 import signal
 import sys
