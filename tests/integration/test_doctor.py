@@ -86,7 +86,7 @@ def test_all_is_well(doctor, healthy):
 def test_a_window_shorter_than_a_working_day(api, doctor, healthy):
     before = api.deployment(healthy.name)["job_variables"]
     healthy.set_job_variables(approval_timeout=3600)
-    doctor(healthy).assert_only("warn", "schedule", "waits only 60 min for an approval")
+    doctor(healthy).assert_only("warn", "schedule", "waits only 1 h 00 min for an approval")
     healthy.set_job_variables(**before)
 
 
