@@ -45,7 +45,7 @@ INJECTION_OBJECTS := $(INJECTION_SOURCES:%.c=$(OUT)/%.o) $(patsubst %,$(OUT)/tes
                      flows/database_cleanup/server_of_runs)
 INJECTION_WRAPS := malloc calloc realloc strdup strndup vasprintf stop_wait stop_wait_nudged
 
-.PHONY: all unit injection fuzz fuzzers coverage check check-faults demo bench torture headers install clean help
+.PHONY: all unit injection fuzz fuzzers coverage check check-faults demo bench stall torture headers install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -122,6 +122,9 @@ demo: ## the whole path on a server of its own: scripts/demo
 
 bench: all ## speed and memory, as a table
 	scripts/bench
+
+stall: all ## how long a default server stands still while twenty cleanups begin at once: scripts/stall
+	scripts/stall
 
 torture: all ## everything at once on a real server; MINUTES=5, SEED= to have a run again, PREFECT_DATABASE=postgres
 	scripts/torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

@@ -16,6 +16,7 @@
 #define DEPLOYED_EVENT "prefect-janitor.deployed"
 
 EMBED_DECLARE(cli_alerts_approval_json);
+EMBED_DECLARE(cli_alerts_reminder_json);
 EMBED_DECLARE(cli_alerts_failure_json);
 EMBED_DECLARE(cli_alerts_stale_json);
 
@@ -171,7 +172,8 @@ static int make_channel(struct prefect *prefect, const struct settings *settings
 int alerts_deploy(struct prefect *prefect, const struct settings *settings, const struct deployment *deployment, FILE *out,
                   struct error *err)
 {
-	const struct alert alerts[] = {ALERT("approval", cli_alerts_approval_json), ALERT("failure", cli_alerts_failure_json),
+	const struct alert alerts[] = {ALERT("approval", cli_alerts_approval_json), ALERT("reminder", cli_alerts_reminder_json),
+	                               ALERT("failure", cli_alerts_failure_json),
 	                               ALERT(STALE, cli_alerts_stale_json)};
 	struct channel channel = {0};
 	char block_name[32 + UUID_SIZE]; /* only lower case, digits and dashes are allowed in it */

@@ -281,8 +281,8 @@ static int run_worker(struct process *process, struct error *err)
 		return rc;
 	metrics_begin(&worker->metrics);
 	systemd_ready(&process->systemd);
-	log_info("worker '%s' started: work pool '%s' at %s", worker->name, worker->settings->pool,
-	         worker->settings->api_url);
+	log_info("worker '%s' started: work pool '%s' at %s (the address is from %s)", worker->name, worker->settings->pool,
+	         worker->settings->api_url, worker->settings->api_url_from);
 
 	if (pthread_create(&logs, NULL, run_logs_thread, &worker->logs) != 0)
 		return error_set(err, ERR_SYSTEM, "the logs thread cannot be started: %s", strerror(errno));

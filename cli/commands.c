@@ -37,6 +37,7 @@ const struct command commands[] = {
 	{"run", COMMAND_RUN, command_run, "start a run now, and follow it"},
 	{"doctor", COMMAND_DOCTOR, command_doctor, "look whether everything is there that a cleanup needs"},
 	{"history", COMMAND_HISTORY, command_history, "list past cleanups, by the reports that they left"},
+	{"config", COMMAND_CONFIG, command_config, "show each setting, and where its value comes from"},
 	{"completion", COMMAND_COMPLETION, command_completion, "print a script for the completion of bash or zsh"},
 	{"version", 0, command_version, "print the version"},
 	{"help", 0, command_help, "print this page, or that of a command"},

@@ -38,6 +38,7 @@ int command_start(int argc, char **argv);
 int command_deploy(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_history(int argc, char **argv);
+int command_config(int argc, char **argv);
 int command_completion(int argc, char **argv);
 int command_preview(int argc, char **argv);
 int command_pending(int argc, char **argv);

@@ -149,6 +149,27 @@ static int named_schedule(const struct settings *settings, const char *timezone,
 	return *ret_schedule != NULL ? 0 : error_nomem(err);
 }
 
+/* What the work pool's template takes; *ret_seconds stays 0 where none is named. */
+#define TIMEOUT_MIN_S 10
+#define TIMEOUT_MAX_S (30 * 86400)
+
+static int timeout_seconds(const struct settings *settings, int64_t *ret_seconds, struct error *err)
+{
+	int64_t us;
+
+	if (settings->approval_timeout == NULL)
+		return 0;
+	int rc = duration_parse(settings->approval_timeout, &us, err);
+	if (rc == ERR_NOMEM)
+		return rc;
+	if (rc != 0)
+		return error_prefix(err, ERR_USAGE, "--approval-timeout");
+	if (us < TIMEOUT_MIN_S * US_PER_SEC || us > TIMEOUT_MAX_S * US_PER_SEC)
+		return error_set(err, ERR_USAGE, "--approval-timeout: '%.40s' is not from PT10S to P30D", settings->approval_timeout);
+	*ret_seconds = us / US_PER_SEC;
+	return 0;
+}
+
 /* @named (taken) with what it leaves open as @old has it: the days of a cron, the start of an interval. */
 static json_t *merge_schedule(const json_t *old, json_t *named)
 {
@@ -299,12 +320,16 @@ static int make_job_variables(const struct settings *settings, const json_t *exi
 {
 	AUTO_JSON *variables = json_object();
 	json_t *old = json_object_get(existing, "job_variables");
+	int64_t timeout_s = 0;
 
-	if (json_array_size(settings->job_variables) == 0)
-		return 0;
+	int rc = timeout_seconds(settings, &timeout_s, err);
+	if (rc != 0 || (timeout_s == 0 && json_array_size(settings->job_variables) == 0))
+		return rc;
 	if (variables == NULL || (json_is_object(old) && json_object_update(variables, old) != 0))
 		return error_nomem(err);
-	int rc = parameters_read_pairs("--job-variable", settings->job_variables, variables, err);
+	rc = parameters_read_pairs("--job-variable", settings->job_variables, variables, err);
+	if (rc == 0 && timeout_s > 0 && json_object_set_new(variables, "approval_timeout", json_integer(timeout_s)) != 0)
+		rc = error_nomem(err);
 	if (rc == 0)
 		*ret_variables = json_incref(variables);
 	return rc;

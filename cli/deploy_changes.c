@@ -186,6 +186,21 @@ static void print_limit(const json_t *existing, const json_t *body, FILE *out)
 	print_change(out, "concurrency limit", text_str(&was), text_str(&is));
 }
 
+static void print_timeout(const json_t *existing, const json_t *body, FILE *out)
+{
+	const json_t *new = json_object_get(json_object_get(body, "job_variables"), "approval_timeout");
+	const json_t *old = json_object_get(json_object_get(existing, "job_variables"), "approval_timeout");
+	AUTO_TEXT was = {.max = VALUE_MAX};
+	AUTO_TEXT is = {.max = VALUE_MAX};
+
+	if (new == NULL) /* stays */
+		return;
+	if (old != NULL)
+		add_value(&was, old);
+	add_value(&is, new);
+	print_change(out, "approval timeout, in seconds", text_str(&was), text_str(&is));
+}
+
 static void print_pool(const json_t *existing, const json_t *body, FILE *out)
 {
 	const char *new = json_text_of(body, "work_pool_name");
@@ -209,6 +224,7 @@ void deploy_changes_print(const json_t *existing, const json_t *body, FILE *out)
 	print_tags(existing, body, out);
 	print_description(existing, body, out);
 	print_limit(existing, body, out);
+	print_timeout(existing, body, out);
 	print_change(out, "paused", json_is_true(json_object_get(existing, "paused")) ? "yes" : "no",
 	             json_is_true(json_object_get(body, "paused")) ? "yes" : "no");
 	if (!json_equal(json_object_get(existing, "parameter_openapi_schema"), json_object_get(body, "parameter_openapi_schema")) ||

@@ -69,7 +69,7 @@ static void check_file(struct doctor *doctor, struct finding *finding)
 		return;
 	}
 	if (file == NULL) {
-		finding_set(finding, FINDING_OK, NULL, "no file: flags, environment and defaults");
+		finding_set(finding, FINDING_OK, NULL, "no file of this program; prefect-janitor config shows each setting and its source");
 		return;
 	}
 	(void)snprintf(next, sizeof next, "chmod 600 '%s'", file);

@@ -17,6 +17,9 @@
 #define FORMS_LOOKED_AT 20
 #define FORM_COMES_MS 1000
 
+/* An approval window below this is too short where runs start by themselves. */
+#define WORKING_DAY_S (8 * 3600)
+
 /* A run that nobody fetched for so long is late: the worker asks every ten seconds. */
 #define LATE_US (2 * 60 * US_PER_SEC)
 
@@ -145,6 +148,33 @@ static int next_run(struct doctor *doctor, time_us *ret_at, struct error *err)
 	return 0;
 }
 
+/* Seconds that a run waits for an approval: of the deployment, or else of its work pool. 0: not known. */
+static int64_t approval_window_s(struct doctor *doctor)
+{
+	const json_t *own = json_object_get(json_object_get(doctor->deployment, "job_variables"), "approval_timeout");
+	struct work_pool pool = {0};
+
+	if (json_is_integer(own))
+		return json_integer_value(own);
+	if (doctor->pool_name == NULL || work_pool_read(doctor->prefect, doctor->pool_name, &pool, NULL) != 0)
+		return 0;
+	const json_t *properties = json_object_get(json_object_get(pool.template, "variables"), "properties");
+	int64_t window = json_integer_value(json_object_get(json_object_get(properties, "approval_timeout"), "default"));
+	work_pool_release(&pool);
+	return window;
+}
+
+/* Whoever is to answer a run that started by itself may be asleep. */
+static void warn_of_short_window(struct doctor *doctor, const char *schedule, struct finding *finding)
+{
+	int64_t window_s = approval_window_s(doctor);
+	char span[TIME_TEXT_SIZE];
+
+	if (window_s > 0 && window_s < WORKING_DAY_S)
+		finding_set(finding, FINDING_WARN, "prefect-janitor deploy --approval-timeout PT72H", "%s, but a run waits only %s for an "
+		            "approval: shorter than a working day", schedule, span_format(window_s * 1000, span));
+}
+
 void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 {
 	const json_t *schedules = json_object_get(doctor->deployment, "schedules");
@@ -182,6 +212,7 @@ void doctor_check_schedule(struct doctor *doctor, struct finding *finding)
 	}
 	deploy_schedule_add(&what, active);
 	finding_set(finding, FINDING_OK, NULL, "%s%s%s", text_str(&what), at != 0 ? ", next: " : "", at != 0 ? time_format_human(at, when) : "");
+	warn_of_short_window(doctor, text_str(&what), finding);
 }
 
 void doctor_check_pool(struct doctor *doctor, struct finding *finding)

@@ -24,6 +24,7 @@ static bool is_tls_trouble(const struct error *err)
 void doctor_check_address(struct doctor *doctor, struct finding *finding)
 {
 	const char *url = doctor->settings->api_url;
+	const char *from = doctor->settings->api_url_from;
 	AUTO_JSON *answer = NULL;
 	struct error *err = &doctor->contact;
 
@@ -34,9 +35,9 @@ void doctor_check_address(struct doctor *doctor, struct finding *finding)
 		rc = error_set(err, ERR_NO_ROUTE, "GET /health: the answer is not that of a Prefect server");
 	err->code = rc;
 	if (rc == 0)
-		finding_set(finding, FINDING_OK, NULL, "%s answers", url);
+		finding_set(finding, FINDING_OK, NULL, "%s answers (the address is from %s)", url, from);
 	else if (is_tls_trouble(err))
-		finding_set(finding, FINDING_OK, NULL, "%s takes connections", url);
+		finding_set(finding, FINDING_OK, NULL, "%s takes connections (the address is from %s)", url, from);
 	else
 		finding_set(finding, FINDING_FAIL, "start the server, or set PREFECT_API_URL (api.url) to the address of its API, which "
 		            "ends in /api", "%s%s%s", strstr(err->text, url) == NULL ? url : "", strstr(err->text, url) == NULL ? ": " : "",

@@ -8,6 +8,7 @@
 #include "client/prefect/concurrency.h"
 #include "client/prefect/deployment.h"
 #include "worker/pool.h"
+#include "worker/supersede.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
 
@@ -242,6 +243,17 @@ static enum step obey_pauses(struct execution *e)
 	return paused ? STEP_DROP : STEP_ON;
 }
 
+/* A newer run of the deployment is there: this one is not begun. */
+static enum step make_way(struct execution *e)
+{
+	struct error err;
+	bool superseded;
+
+	if (supersede_late(e->worker, e->prefect, &e->run, &superseded, &err) != 0)
+		return on_error(e, "whether a newer run takes its place cannot be told", &err);
+	return superseded ? STEP_DROP : STEP_ON;
+}
+
 /* Is the run Pending by the claim of this very handle? */
 static bool is_our_claim(const struct execution *e)
 {
@@ -267,6 +279,8 @@ static enum step claim(struct execution *e)
 		return STEP_DROP; /* moved to a later time: the poll brings it again */
 
 	enum step step = obey_pauses(e);
+	if (step == STEP_ON)
+		step = make_way(e);
 	if (step != STEP_ON)
 		return step;
 	struct owner self = worker_owner(e->worker);
@@ -401,6 +415,16 @@ static void count_outcome(struct execution *e, enum step step, enum flow_outcome
 		metrics_count_outcome(&e->worker->metrics, outcome == FLOW_PARKED ? OUTCOME_PARKED : OUTCOME_LEFT);
 }
 
+/* It waits for a person. What cannot be ended of older questions now, the sync service ends. */
+static void park(struct execution *e)
+{
+	struct error err;
+
+	registry_park(&e->worker->registry, e->handle.id, &e->form);
+	if (e->run.deployment_id[0] != '\0' && supersede_older(e->worker, e->prefect, e->run.deployment_id, &err) != 0)
+		log_debug("flow run %s: older questions of its deployment cannot be ended yet: %s", e->handle.id, err.text);
+}
+
 static void execute(struct execution *e)
 {
 	struct registry *registry = &e->worker->registry;
@@ -432,7 +456,7 @@ static void execute(struct execution *e)
 	if (step == STEP_DROP || outcome == FLOW_DONE)
 		registry_drop(registry, e->handle.id);
 	else if (step == STEP_PARK || outcome == FLOW_PARKED)
-		registry_park(registry, e->handle.id, &e->form);
+		park(e);
 	else if (outcome == FLOW_QUEUED)
 		registry_queue(registry, e->handle.id, e->behind);
 	else

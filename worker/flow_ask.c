@@ -3,6 +3,7 @@
 #include "client/base/text.h"
 #include "client/prefect/run_input.h"
 #include "worker/approval_form.h"
+#include "worker/reminder.h"
 
 bool flow_was_asked(const struct flow_ctx *ctx)
 {
@@ -28,7 +29,7 @@ static int remove_answer(struct flow_ctx *ctx, struct error *err)
 #define STORE_WAIT_MS 500
 
 /* The run is Paused. What cannot be stored soon is stored by the watch service, which says so where that takes long. */
-static void store_form(struct flow_ctx *ctx, const struct flow_form *form)
+static void store_form(struct flow_ctx *ctx, const struct flow_form *form, time_us remind_at)
 {
 	struct error err;
 
@@ -36,7 +37,7 @@ static void store_form(struct flow_ctx *ctx, const struct flow_form *form)
 		if (tries == STORE_TRIES || !trouble_is_passing(&err) || stop_wait(&ctx->worker->stop, STORE_WAIT_MS))
 			return;
 	ctx->form = (struct run_form){.known = true, .number = ctx->question.number, .print = approval_form_print(form),
-	                              .due_ms = clock_mono_ms() + FORM_EVERY_ROUNDS * ctx->worker->settings->watch_ms};
+	                              .remind_at = remind_at, .due_ms = clock_mono_ms() + FORM_EVERY_ROUNDS * ctx->worker->settings->watch_ms};
 }
 
 /* The answer to a first try was lost, and the run was resumed before the second: it was asked all the same. */
@@ -90,7 +91,7 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 	               answer.reason != NULL ? answer.reason : "no reason given");
 	state_answer_release(&answer);
 	if (paused)
-		store_form(ctx, question->form);
+		store_form(ctx, question->form, reminder_time(prefect_now(ctx->prefect), until));
 	*ret_outcome = paused ? FLOW_PARKED : FLOW_LEFT;
 	return paused || was_asked_now(ctx) ? 0 : rc;
 }

@@ -3,25 +3,21 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <libconfig.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "client/base/log.h"
 #include "client/base/nearest.h"
+#include "worker/option_sources.h"
 
-#define WHERE_SIZE 320
 #define HELP_COLUMN 30
-/* A secret in a file of its own, in bytes, with its NUL. */
-#define SECRET_SIZE 8192
 /* Rows of kind OPTION_LIST that a command has, at most. */
 #define LISTS_MAX 16
 
-static void *member(const struct options *options, const struct option *row)
+void *option_member(const struct options *options, const struct option *row)
 {
 	return (char *)options->target + row->offset;
 }
@@ -118,11 +114,10 @@ static int level_error(const char *value, const char *where, struct error *err)
 	                 nearest_hint(&nearest, "", hint));
 }
 
-/* Gives the option of @row the value that was written at @where. */
-static int option_set(const struct options *options, const struct option *row, const char *value, const char *where,
+int option_set(const struct options *options, const struct option *row, const char *value, const char *where,
                       struct error *err)
 {
-	void *to = member(options, row);
+	void *to = option_member(options, row);
 
 	switch (row->kind) {
 	case OPTION_TEXT:
@@ -157,16 +152,15 @@ static int option_set(const struct options *options, const struct option *row, c
 	return ERR_USAGE;
 }
 
-static void note_source(const struct options *options, const struct option *row, enum option_source source)
+void option_note_source(const struct options *options, const struct option *row, enum option_source source)
 {
-	if (options->sources != NULL)
-		options->sources[row - options->rows] = (unsigned char)source;
+	if (options->from != NULL)
+		options->from[row - options->rows] = (unsigned char)source;
 }
 
-/* Lists are replaced as a whole by a source that goes before. */
-static int list_restart(const struct options *options, const struct option *row, struct error *err)
+int option_restart_list(const struct options *options, const struct option *row, struct error *err)
 {
-	json_t **list = member(options, row);
+	json_t **list = option_member(options, row);
 
 	json_decref(*list);
 	*list = json_array();
@@ -177,7 +171,7 @@ static int load_defaults(const struct options *options, struct error *err)
 {
 	for (size_t i = 0; i < options->count; i++) {
 		const struct option *row = &options->rows[i];
-		int rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
+		int rc = row->kind == OPTION_LIST ? option_restart_list(options, row, err) : 0;
 
 		if (rc == 0 && row->fallback != NULL)
 			rc = option_set(options, row, row->fallback, "default", err);
@@ -185,197 +179,6 @@ static int load_defaults(const struct options *options, struct error *err)
 			return rc;
 	}
 	return 0;
-}
-
-/* The first line of a file, as secrets are mounted; @name is the variable that names it. */
-static int read_secret(const char *name, const char *file, char ret_secret[SECRET_SIZE], struct error *err)
-{
-	FILE *in = fopen(file, "re");
-
-	if (in == NULL)
-		return error_set(err, ERR_USAGE, "%s: '%s' cannot be read: %s", name, file, strerror(errno));
-	size_t len = fread(ret_secret, 1, SECRET_SIZE - 1, in);
-	int failed = ferror(in) != 0 ? errno : 0;
-	(void)fclose(in);
-	ret_secret[len] = '\0';
-	if (failed != 0)
-		return error_set(err, ERR_USAGE, "%s: '%s' cannot be read: %s", name, file, strerror(failed));
-	while (len > 0 && strchr(" \t\r\n", ret_secret[len - 1]) != NULL)
-		ret_secret[--len] = '\0';
-	if (len == 0 || strlen(ret_secret) != len || strchr(ret_secret, '\n') != NULL || len == SECRET_SIZE - 1)
-		return error_set(err, ERR_USAGE, "%s: '%s' does not hold one line of text with the secret", name, file);
-	return 0;
-}
-
-/* A secret whose file the environment names; 0 with nothing set where it does not. */
-static int load_secret_file(const struct options *options, const struct option *row, struct error *err)
-{
-	char name[WHERE_SIZE];
-	char secret[SECRET_SIZE];
-	const char *direct = getenv(row->env);
-
-	(void)snprintf(name, sizeof name, "%s_FILE", row->env);
-	const char *file = getenv(name);
-	if (file == NULL || *file == '\0')
-		return 0;
-	if (direct != NULL && *direct != '\0')
-		return error_set(err, ERR_USAGE, "%s and %s: only one of them at a time", row->env, name);
-	int rc = read_secret(name, file, secret, err);
-	if (rc == 0)
-		rc = option_set(options, row, secret, name, err);
-	note_source(options, row, OPTION_FROM_ENVIRONMENT);
-	explicit_bzero(secret, sizeof secret);
-	return rc;
-}
-
-static int load_environment(const struct options *options, struct error *err)
-{
-	for (size_t i = 0; i < options->count; i++) {
-		const struct option *row = &options->rows[i];
-		bool ours = row->env != NULL && (row->commands & options->command);
-		const char *value = ours ? getenv(row->env) : NULL;
-
-		int rc = ours && row->secret ? load_secret_file(options, row, err) : 0;
-		if (rc == 0 && value != NULL && *value != '\0') {
-			rc = row->kind == OPTION_LIST ? list_restart(options, row, err) : 0;
-			if (rc == 0)
-				rc = option_set(options, row, value, row->env, err);
-			note_source(options, row, OPTION_FROM_ENVIRONMENT);
-		}
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
-}
-
-/* --- configuration file ------------------------------------------------------------------------------ */
-
-static void file_where(const config_setting_t *setting, const char *key, const char *file, char where[WHERE_SIZE])
-{
-	(void)snprintf(where, WHERE_SIZE, "%s:%u: %s", file, config_setting_source_line(setting), key);
-}
-
-/* One scalar of the file as it would be written on the command line. */
-static bool file_value(const config_setting_t *setting, char *buf, size_t size, const char **ret_value)
-{
-	*ret_value = buf;
-	switch (config_setting_type(setting)) {
-	case CONFIG_TYPE_STRING:
-		*ret_value = config_setting_get_string(setting);
-		return true;
-	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64:
-		(void)snprintf(buf, size, "%lld", config_setting_get_int64(setting));
-		return true;
-	case CONFIG_TYPE_FLOAT:
-		(void)snprintf(buf, size, "%.17g", config_setting_get_float(setting));
-		return true;
-	case CONFIG_TYPE_BOOL:
-		*ret_value = config_setting_get_bool(setting) ? "true" : "false";
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* Notes the mode of a file that holds a secret, where it lets others in. */
-static void note_exposure(const struct options *options, const char *file)
-{
-	struct stat st;
-
-	if (stat(file, &st) == 0 && (st.st_mode & 077) != 0)
-		*options->exposed = (unsigned)st.st_mode & 07777;
-}
-
-static int set_from_file(const struct options *options, const struct option *row, const config_setting_t *setting,
-                         const char *file, struct error *err)
-{
-	char where[WHERE_SIZE];
-	char buf[40];
-	const char *value;
-
-	file_where(setting, row->file_key, file, where);
-	note_source(options, row, OPTION_FROM_FILE);
-	if (row->secret)
-		note_exposure(options, file);
-	if (row->kind != OPTION_LIST)
-		return file_value(setting, buf, sizeof buf, &value)
-		               ? option_set(options, row, value, where, err)
-		               : error_set(err, ERR_USAGE, "%s: a single value is needed", where);
-
-	int rc = list_restart(options, row, err);
-	int count = config_setting_is_aggregate(setting) ? config_setting_length(setting) : -1;
-	if (rc == 0 && count < 0)
-		return error_set(err, ERR_USAGE, "%s: a list is needed, like [\"a\", \"b\"]", where);
-	for (int i = 0; rc == 0 && i < count; i++) {
-		rc = file_value(config_setting_get_elem(setting, (unsigned)i), buf, sizeof buf, &value)
-		             ? option_set(options, row, value, where, err)
-		             : error_set(err, ERR_USAGE, "%s: a list of text is needed", where);
-	}
-	return rc;
-}
-
-static int unknown_key(const struct options *options, const char *file, const config_setting_t *setting, const char *key,
-                       struct error *err)
-{
-	struct nearest nearest = {.to = key};
-	char hint[NEAREST_SIZE];
-
-	for (size_t i = 0; i < options->count; i++)
-		if (options->rows[i].file_key != NULL)
-			nearest_offer(&nearest, options->rows[i].file_key);
-	return error_set(err, ERR_USAGE, "%s:%u: there is no setting '%s'%s; conf/prefect-janitor.conf lists them all", file,
-	                 config_setting_source_line(setting), key, nearest_hint(&nearest, "", hint));
-}
-
-/* Walks a group: every key must be a row of the table; a row of another command is skipped. */
-static int load_group(const struct options *options, const config_setting_t *group, const char *prefix,
-                      const char *file, struct error *err)
-{
-	for (int i = 0; i < config_setting_length(group); i++) {
-		const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
-		char key[128];
-		const struct option *row = NULL;
-		int rc = 0;
-
-		(void)snprintf(key, sizeof key, "%s%s%s", prefix, *prefix != '\0' ? "." : "", config_setting_name(setting));
-		if (config_setting_is_group(setting)) {
-			rc = load_group(options, setting, key, file, err);
-		} else {
-			for (size_t k = 0; k < options->count; k++)
-				if (options->rows[k].file_key != NULL && strcmp(options->rows[k].file_key, key) == 0 &&
-				    (row == NULL || (options->rows[k].commands & options->command)))
-					row = &options->rows[k];
-			if (row == NULL)
-				rc = unknown_key(options, file, setting, key, err);
-			else if (row->commands & options->command)
-				rc = set_from_file(options, row, setting, file, err);
-		}
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
-}
-
-static int load_file(const struct options *options, const char *file, struct error *err)
-{
-	config_t config;
-	struct stat st;
-	int rc;
-
-	/* libconfig says of a folder that it cannot be read, and leaves errno as it was. */
-	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
-		return error_set(err, ERR_USAGE, "configuration file '%s' is a directory; name the file in it", file);
-	config_init(&config);
-	if (config_read_file(&config, file) == CONFIG_FALSE)
-		rc = config_error_type(&config) == CONFIG_ERR_FILE_IO
-		             ? error_set(err, ERR_USAGE, "configuration file '%s' cannot be read: %s", file, strerror(errno))
-		             : error_set(err, ERR_USAGE, "%s:%d: %s", file, config_error_line(&config),
-		                         config_error_text(&config));
-	else
-		rc = load_group(options, config_root_setting(&config), "", file, err);
-	config_destroy(&config);
-	return rc;
 }
 
 /* --- command line ------------------------------------------------------------------------------------ */
@@ -497,12 +300,12 @@ static int load_flags(const struct options *options, const struct option *only, 
 			(void)snprintf(where, sizeof where, "%s%s", row->argument ? "" : "--",
 			               row->argument ? row->placeholder : row->flag);
 			if (row->kind == OPTION_LIST && !is_among(row, restarted, restarted_count)) {
-				rc = list_restart(options, row, err);
+				rc = option_restart_list(options, row, err);
 				restarted[restarted_count++] = row;
 			}
 			if (rc == 0)
 				rc = option_set(options, row, value, where, err);
-			note_source(options, row, OPTION_FROM_FLAG);
+			option_note_source(options, row, OPTION_FROM_FLAG);
 		}
 		if (rc != 0)
 			return rc;
@@ -510,32 +313,39 @@ static int load_flags(const struct options *options, const struct option *only, 
 	return 0;
 }
 
+static bool is_given(const char *value)
+{
+	return value != NULL && *value != '\0';
+}
+
 static bool is_set(const struct options *options, const struct option *row)
 {
 	if (row->kind == OPTION_LIST && row->argument)
-		return json_array_size(*(json_t **)member(options, row)) > 0;
-	return row->kind != OPTION_TEXT || *(char **)member(options, row) != NULL;
+		return json_array_size(*(json_t **)option_member(options, row)) > 0;
+	return row->kind != OPTION_TEXT || *(char **)option_member(options, row) != NULL;
 }
 
 int options_load(const struct options *options, size_t config_row, int argc, char **argv, bool *ret_help,
                  struct error *err)
 {
 	const struct option *config = &options->rows[config_row];
-	char **file = member(options, config);
+	char **file = option_member(options, config);
 
 	*ret_help = false;
 	int rc = load_defaults(options, err);
-	if (rc == 0 && getenv(config->env) != NULL && *getenv(config->env) != '\0')
-		rc = option_set(options, config, getenv(config->env), config->env, err);
+	if (rc == 0 && is_given(sources_environment(config->env)))
+		rc = option_set(options, config, sources_environment(config->env), config->env, err);
 	if (rc == 0)
 		rc = load_flags(options, config, argc, argv, ret_help, err);
 	if (rc != 0 || *ret_help)
 		return rc;
 
-	if (*file != NULL)
-		rc = load_file(options, *file, err);
+	if (options->sources != NULL)
+		rc = sources_read(options->sources, err);
+	if (rc == 0 && *file == NULL && options->sources != NULL && is_given(sources_dotenv(options->sources, config->env)))
+		rc = option_set(options, config, sources_dotenv(options->sources, config->env), config->env, err);
 	if (rc == 0)
-		rc = load_environment(options, err);
+		rc = options_load_sources(options, *file, err);
 	if (rc == 0)
 		rc = load_flags(options, NULL, argc, argv, ret_help, err);
 
@@ -553,7 +363,7 @@ void options_release(const struct options *options)
 {
 	for (size_t i = 0; i < options->count; i++) {
 		const struct option *row = &options->rows[i];
-		void *of = member(options, row);
+		void *of = option_member(options, row);
 
 		if (row->kind == OPTION_TEXT) {
 			free(*(char **)of);
@@ -572,8 +382,7 @@ const char *option_name(const struct option *row)
 	return row->file_key != NULL ? row->file_key : row->env != NULL ? row->env : row->flag;
 }
 
-/* The value as it would be written; NULL where there is none. The caller frees it. */
-static char *option_write(const struct option *row, const void *target)
+char *option_write(const struct option *row, const void *target)
 {
 	const void *at = (const char *)target + row->offset;
 	struct text text = {.max = 64 * 1024};
@@ -612,7 +421,7 @@ static char *option_write(const struct option *row, const void *target)
 static int keep(const struct options *options, const struct option *row, const void *now, struct error *err)
 {
 	const void *from = (const char *)now + row->offset;
-	void *to = member(options, row);
+	void *to = option_member(options, row);
 	const char *text;
 
 	switch (row->kind) {

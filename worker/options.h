@@ -1,6 +1,6 @@
 /* The engine behind the one option table: flags, environment names, file keys, ranges, help and errors all
- * come from the same row. Precedence: flag > environment > configuration file (libconfig) > default.
- * Thread rule: main thread only. */
+ * come from the same row. The order of the sources is that of enum option_source.
+ * Thread rule: main thread only, or the one that reloads. */
 #ifndef WORKER_OPTIONS_H
 #define WORKER_OPTIONS_H
 
@@ -9,6 +9,7 @@
 
 #include "client/base/error.h"
 #include "client/base/text.h"
+#include "worker/sources.h"
 
 enum option_kind {
 	OPTION_TEXT,    /* char * */
@@ -27,6 +28,10 @@ struct option {
 	bool argument;           /* TEXT, CHOICE, or LIST as the last one: what stands on the command line without a flag, as `show RUN` */
 	char letter;             /* 'p' for -p; 0 for none */
 	const char *env;         /* NULL for none */
+	const char *env_first;   /* another name of it, which goes before; NULL for none */
+	const char *env_last;    /* a name in the environment that is not Prefect's, and that any other source goes before */
+	const char *prefect;     /* of a setting of Prefect's: its path in prefect.toml, like "api.url"; NULL: no such setting */
+	bool json;               /* of a setting of Prefect's: may be a table in prefect.toml, and is then its JSON */
 	const char *file_key;    /* path in the configuration file, like "worker.pool"; NULL for none */
 	enum option_kind kind;
 	size_t offset;           /* of the member in the settings struct */
@@ -43,7 +48,17 @@ struct option {
 };
 
 /* Where a value came from; a later source goes before an earlier one. */
-enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_FILE, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
+enum option_source {
+	OPTION_FROM_DEFAULT,
+	OPTION_FROM_OTHER_NAME, /* the environment, by env_last */
+	OPTION_FROM_PROFILE,
+	OPTION_FROM_FILE,       /* the configuration file */
+	OPTION_FROM_PYPROJECT,
+	OPTION_FROM_PREFECT_TOML,
+	OPTION_FROM_DOTENV,
+	OPTION_FROM_ENVIRONMENT,
+	OPTION_FROM_FLAG,
+};
 
 /* The table and what it fills. */
 struct options {
@@ -51,7 +66,9 @@ struct options {
 	size_t count;
 	void *target;     /* zeroed before options_load() */
 	unsigned command; /* the bit of the command that is run */
-	unsigned char *sources; /* one for each row, zeroed before options_load(): gets its enum option_source; may be NULL */
+	unsigned read;    /* bits of more commands whose options are read, though not from flags */
+	struct sources *sources; /* zeroed; filled by options_load(), also where it fails later; NULL: without Prefect's own sources */
+	unsigned char *from; /* one for each row, zeroed before options_load(): gets its enum option_source; may be NULL */
 	unsigned *exposed; /* gets the mode of a configuration file that holds a secret and that others can read */
 };
 
@@ -70,6 +87,9 @@ int options_take_over(const struct options *options, const void *now, option_tol
 
 /* What an option is called in messages: its place in the file, or else its name in the environment. */
 const char *option_name(const struct option *row);
+
+/* The value as it would be written; NULL where there is none. The caller frees it. */
+char *option_write(const struct option *row, const void *target);
 
 /* Frees what the rows own in the target. */
 void options_release(const struct options *options);

@@ -27,6 +27,7 @@ struct run_form {
 	uint64_t print; /* approval_form_print() of what is stored; 0: it could not be stored */
 	int failures;   /* looks since the last that succeeded */
 	int64_t due_ms; /* when to look at it again, by clock_mono_ms() */
+	time_us remind_at; /* when to remind of the question, by the server's clock; 0: not (any more) */
 };
 
 struct run {

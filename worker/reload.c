@@ -55,6 +55,7 @@ static void put_in_use(struct worker *worker, struct reloaded *fresh)
 	atomic_store(&now->services.newer, &fresh->http.services);
 	atomic_store(&now->logs.newer, &fresh->http.logs);
 	atomic_store(&now->pictures.newer, &fresh->http.pictures);
+	atomic_store(&now->probes.newer, &fresh->http.probes);
 }
 
 void worker_reload(struct worker *worker, int argc, char **argv)
@@ -71,6 +72,7 @@ void worker_reload(struct worker *worker, int argc, char **argv)
 	settings_apply_log(&fresh->settings);
 	/* Whoever waits, waits by the old settings, or because of them. */
 	registry_set_limit(&worker->registry, (size_t)fresh->settings.limit);
+	write_gate_set(&worker->writes, fresh->settings.writes_at_once);
 	registry_hurry(&worker->registry);
 	stop_nudge(&worker->stop);
 }

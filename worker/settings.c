@@ -20,7 +20,7 @@
 #define DECIDE (COMMAND_APPROVE | COMMAND_REJECT)
 /* Commands that talk to the server, print, and end. */
 #define CLIENT (PREVIEW | COMMAND_PENDING | COMMAND_SHOW | DECIDE | RUN | COMMAND_DOCTOR | COMMAND_HISTORY)
-#define EVERY (START | DEPLOY | CLIENT)
+#define EVERY (START | DEPLOY | CLIENT | COMMAND_CONFIG)
 #define AI (COMMAND_START | COMMAND_DOCTOR | PREVIEW)
 #define AT(member) offsetof(struct settings, member)
 
@@ -41,7 +41,8 @@ const struct option settings_options[] = {
 	 .placeholder = "SHELL", .help = "bash or zsh"},
 
 	/* worker */
-	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
+	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .env_first = "PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME",
+	 .prefect = "deployments.default_work_pool_name", .file_key = "worker.pool",
 	 .kind = OPTION_TEXT, .offset = AT(pool), .required = true, .fixed = true, .commands = BOTH, .placeholder = "NAME",
 	 .help = "work pool; created if it does not exist"},
 	{.flag = "name", .letter = 'n', .file_key = "worker.name", .kind = OPTION_TEXT, .offset = AT(worker_name),
@@ -52,7 +53,10 @@ const struct option settings_options[] = {
 	{.flag = "limit", .letter = 'l', .file_key = "worker.limit", .kind = OPTION_INTEGER, .offset = AT(limit),
 	 .fallback = "10", .min = 1, .max = 1000, .commands = START, .placeholder = "N",
 	 .help = "flow runs at the same time; paused ones do not count"},
-	{.flag = "prefetch-seconds", .env = "PREFECT_WORKER_PREFETCH_SECONDS", .file_key = "worker.prefetch_seconds",
+	{.flag = "writes-at-once", .env = "PREFECT_JANITOR_WRITES_AT_ONCE", .file_key = "worker.writes_at_once",
+	 .kind = OPTION_INTEGER, .offset = AT(writes_at_once), .fallback = "1", .min = 1, .max = 1000, .commands = START,
+	 .placeholder = "N", .help = "requests at the same time that change the server; more than one can freeze a server on SQLite"},
+	{.flag = "prefetch-seconds", .env = "PREFECT_WORKER_PREFETCH_SECONDS", .prefect = "worker.prefetch_seconds", .file_key = "worker.prefetch_seconds",
 	 .kind = OPTION_SECONDS, .offset = AT(prefetch_ms), .fallback = "10", .min = 0, .max = 86400, .commands = START,
 	 .placeholder = "S", .help = "how long before their time scheduled runs are fetched"},
 	{.flag = "run-once", .kind = OPTION_SWITCH, .offset = AT(run_once), .commands = START, .placeholder = "",
@@ -60,16 +64,16 @@ const struct option settings_options[] = {
 	{.flag = "with-healthcheck", .file_key = "worker.with_healthcheck", .kind = OPTION_SWITCH,
 	 .offset = AT(with_healthcheck), .fixed = true, .commands = START, .placeholder = "",
 	 .help = "serve /health, /livez, /readyz and /metrics"},
-	{.env = "PREFECT_WORKER_WEBSERVER_HOST", .file_key = "worker.webserver_host", .kind = OPTION_TEXT,
+	{.env = "PREFECT_WORKER_WEBSERVER_HOST", .prefect = "worker.webserver.host", .file_key = "worker.webserver_host", .kind = OPTION_TEXT,
 	 .offset = AT(webserver_host), .fallback = "127.0.0.1", .fixed = true, .commands = START, .placeholder = "HOST",
 	 .help = "address of --with-healthcheck"},
-	{.env = "PREFECT_WORKER_WEBSERVER_PORT", .file_key = "worker.webserver_port", .kind = OPTION_INTEGER,
+	{.env = "PREFECT_WORKER_WEBSERVER_PORT", .prefect = "worker.webserver.port", .file_key = "worker.webserver_port", .kind = OPTION_INTEGER,
 	 .offset = AT(webserver_port), .fallback = "8080", .min = 0, .max = 65535, .fixed = true, .commands = START, .placeholder = "PORT",
 	 .help = "its port; 0: any free one"},
-	{.env = "PREFECT_WORKER_QUERY_SECONDS", .file_key = "worker.query_seconds", .kind = OPTION_SECONDS,
+	{.env = "PREFECT_WORKER_QUERY_SECONDS", .prefect = "worker.query_seconds", .file_key = "worker.query_seconds", .kind = OPTION_SECONDS,
 	 .offset = AT(query_ms), .fallback = "10", .min = 0.1, .max = 3600, .commands = START, .placeholder = "S",
 	 .help = "seconds between two looks for scheduled runs"},
-	{.env = "PREFECT_WORKER_HEARTBEAT_SECONDS", .file_key = "worker.heartbeat_seconds", .kind = OPTION_SECONDS,
+	{.env = "PREFECT_WORKER_HEARTBEAT_SECONDS", .prefect = "worker.heartbeat_seconds", .file_key = "worker.heartbeat_seconds", .kind = OPTION_SECONDS,
 	 .offset = AT(heartbeat_ms), .fallback = "30", .min = 1, .max = 3600, .commands = START, .placeholder = "S",
 	 .help = "seconds between two heartbeats"},
 	{.env = "PREFECT_JANITOR_WATCH_SECONDS", .file_key = "worker.watch_seconds", .kind = OPTION_SECONDS,
@@ -77,7 +81,8 @@ const struct option settings_options[] = {
 	 .help = "seconds between two looks at paused runs, where there are any"},
 
 	/* the commands at a terminal */
-	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .file_key = "worker.pool",
+	{.flag = "pool", .letter = 'p', .env = "PREFECT_DEFAULT_WORK_POOL_NAME", .env_first = "PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME",
+	 .prefect = "deployments.default_work_pool_name", .file_key = "worker.pool",
 	 .kind = OPTION_TEXT, .offset = AT(pool), .commands = PREVIEW | RUN | COMMAND_DOCTOR, .placeholder = "NAME",
 	 .help = "the cleanup deployment of this work pool"},
 	{.flag = "pool", .letter = 'p', .kind = OPTION_TEXT, .offset = AT(pool), .commands = COMMAND_PENDING | COMMAND_REJECT,
@@ -113,7 +118,7 @@ const struct option settings_options[] = {
 	{.flag = "limit", .letter = 'l', .kind = OPTION_INTEGER, .offset = AT(history_limit), .fallback = "20", .min = 1, .max = 100000,
 	 .commands = COMMAND_HISTORY, .placeholder = "N", .help = "how many, the latest first"},
 	{.flag = "output", .letter = 'o', .kind = OPTION_CHOICE, .offset = AT(output), .fallback = "text", .choices = outputs,
-	 .commands = CLIENT, .placeholder = "FORMAT", .help = "text, or json for scripts"},
+	 .commands = CLIENT | COMMAND_CONFIG, .placeholder = "FORMAT", .help = "text, or json for scripts"},
 
 	/* deployment */
 	{.flag = "name", .letter = 'n', .file_key = "deployment.name", .kind = OPTION_TEXT, .offset = AT(deployment_name),
@@ -126,6 +131,8 @@ const struct option settings_options[] = {
 	 .placeholder = "RULE", .help = "schedule, like \"FREQ=WEEKLY;BYDAY=SU;BYHOUR=3\""},
 	{.flag = "no-schedule", .kind = OPTION_SWITCH, .offset = AT(no_schedule), .commands = DEPLOY, .placeholder = "",
 	 .help = "remove the schedule"},
+	{.flag = "approval-timeout", .file_key = "deployment.approval_timeout", .kind = OPTION_TEXT, .offset = AT(approval_timeout),
+	 .commands = DEPLOY, .placeholder = "DURATION", .help = "how long a run waits for an approval, like PT72H; else its work pool's, P3D"},
 	{.flag = "timezone", .file_key = "deployment.timezone", .kind = OPTION_TEXT, .offset = AT(timezone), .fallback = "UTC",
 	 .commands = DEPLOY, .placeholder = "TZ", .help = "of the schedule, like Europe/Berlin"},
 	{.flag = "param", .file_key = "deployment.params", .kind = OPTION_LIST, .offset = AT(params), .commands = DEPLOY,
@@ -157,23 +164,23 @@ const struct option settings_options[] = {
 	/* every command */
 	{.flag = "config", .env = "PREFECT_JANITOR_CONFIG", .kind = OPTION_TEXT, .offset = AT(config_file), .commands = EVERY,
 	 .placeholder = "FILE", .help = "configuration file"},
-	{.env = "PREFECT_API_URL", .file_key = "api.url", .kind = OPTION_TEXT, .offset = AT(api_url),
+	{.env = "PREFECT_API_URL", .prefect = "api.url", .file_key = "api.url", .kind = OPTION_TEXT, .offset = AT(api_url),
 	 .fallback = "http://127.0.0.1:4200/api", .fixed = true, .commands = EVERY, .placeholder = "URL", .help = "the server's API"},
-	{.env = "PREFECT_API_KEY", .file_key = "api.key", .kind = OPTION_TEXT, .offset = AT(api_key), .secret = true,
+	{.env = "PREFECT_API_KEY", .prefect = "api.key", .file_key = "api.key", .kind = OPTION_TEXT, .offset = AT(api_key), .secret = true,
 	 .commands = EVERY, .placeholder = "KEY", .help = "API key (Bearer)"},
-	{.env = "PREFECT_API_AUTH_STRING", .file_key = "api.auth_string", .kind = OPTION_TEXT, .offset = AT(auth_string),
+	{.env = "PREFECT_API_AUTH_STRING", .prefect = "api.auth_string", .file_key = "api.auth_string", .kind = OPTION_TEXT, .offset = AT(auth_string),
 	 .secret = true, .commands = EVERY, .placeholder = "USER:PASSWORD", .help = "user:password (Basic)"},
-	{.env = "PREFECT_CLIENT_CUSTOM_HEADERS", .file_key = "api.custom_headers", .kind = OPTION_TEXT,
+	{.env = "PREFECT_CLIENT_CUSTOM_HEADERS", .prefect = "client.custom_headers", .json = true, .file_key = "api.custom_headers", .kind = OPTION_TEXT,
 	 .offset = AT(headers_text), .secret = true, .commands = EVERY, .placeholder = "JSON",
 	 .help = "more headers, like {\"X-Team\": \"ops\"}"},
-	{.env = "PREFECT_API_REQUEST_TIMEOUT", .file_key = "api.request_timeout", .kind = OPTION_SECONDS,
+	{.env = "PREFECT_API_REQUEST_TIMEOUT", .prefect = "api.request_timeout", .file_key = "api.request_timeout", .kind = OPTION_SECONDS,
 	 .offset = AT(request_timeout_ms), .fallback = "60", .min = 0.1, .max = 3600, .commands = EVERY, .placeholder = "S",
 	 .help = "seconds for one request"},
-	{.env = "PREFECT_API_SSL_CERT_FILE", .file_key = "api.ssl_cert_file", .kind = OPTION_TEXT, .offset = AT(ssl_cert_file),
+	{.env = "PREFECT_API_SSL_CERT_FILE", .env_last = "SSL_CERT_FILE", .prefect = "api.ssl_cert_file", .file_key = "api.ssl_cert_file", .kind = OPTION_TEXT, .offset = AT(ssl_cert_file),
 	 .commands = EVERY, .placeholder = "FILE", .help = "certificates of the authorities to trust (PEM)"},
-	{.env = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", .file_key = "api.tls_insecure_skip_verify", .kind = OPTION_SWITCH,
+	{.env = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", .prefect = "api.tls_insecure_skip_verify", .file_key = "api.tls_insecure_skip_verify", .kind = OPTION_SWITCH,
 	 .offset = AT(tls_insecure), .commands = EVERY, .placeholder = "", .help = "do not check the server's certificate"},
-	{.env = "PREFECT_LOGGING_LEVEL", .file_key = "logging.level", .kind = OPTION_LEVEL, .offset = AT(log_level),
+	{.env = "PREFECT_LOGGING_LEVEL", .prefect = "logging.level", .file_key = "logging.level", .kind = OPTION_LEVEL, .offset = AT(log_level),
 	 .fallback = "INFO", .commands = EVERY, .placeholder = "LEVEL", .help = "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
 	{.flag = "log-format", .env = "PREFECT_JANITOR_LOG_FORMAT", .file_key = "logging.format", .kind = OPTION_CHOICE,
 	 .offset = AT(log_format), .fallback = "text", .choices = log_format_names, .commands = START, .placeholder = "FORMAT",
@@ -196,7 +203,7 @@ const struct option settings_options[] = {
 	 .secret = true, .commands = AI, .placeholder = "KEY", .help = "key of an OpenAI-compatible API"},
 	{.env = "OPENAI_BASE_URL", .file_key = "ai.openai_base_url", .kind = OPTION_TEXT, .offset = AT(ai.openai_url),
 	 .commands = AI, .placeholder = "URL", .help = "its address, with /v1, like http://127.0.0.1:11434/v1"},
-	{.env = "PREFECT_JANITOR_AI_SSL_CERT_FILE", .file_key = "ai.ssl_cert_file", .kind = OPTION_TEXT,
+	{.env = "PREFECT_JANITOR_AI_SSL_CERT_FILE", .env_last = "SSL_CERT_FILE", .file_key = "ai.ssl_cert_file", .kind = OPTION_TEXT,
 	 .offset = AT(ai.ssl_cert_file), .commands = AI, .placeholder = "FILE",
 	 .help = "certificates of the authorities to trust for the model server (PEM)"},
 	{.env = "PREFECT_JANITOR_AI_MCP_COMMAND", .file_key = "ai.mcp_command", .kind = OPTION_TEXT, .offset = AT(ai.mcp_command),
@@ -252,7 +259,7 @@ static struct options table(struct settings *settings, unsigned command)
 {
 	return (struct options){
 		.rows = settings_options, .count = settings_option_count, .target = settings, .command = command,
-		.sources = settings->sources, .exposed = &settings->config_exposed};
+		.read = command == COMMAND_CONFIG ? ~0U : 0, .from = settings->from, .exposed = &settings->config_exposed};
 }
 
 enum option_source settings_source(const struct settings *settings, size_t offset)
@@ -260,16 +267,50 @@ enum option_source settings_source(const struct settings *settings, size_t offse
 	enum option_source source = OPTION_FROM_DEFAULT;
 
 	for (size_t i = 0; i < settings_option_count; i++)
-		if (settings_options[i].offset == offset && settings->sources[i] > source)
-			source = (enum option_source)settings->sources[i];
+		if (settings_options[i].offset == offset && settings->from[i] > source)
+			source = (enum option_source)settings->from[i];
 	return source;
 }
 
-static size_t config_row(void)
+void settings_source_text(const struct settings *settings, const struct option *row, struct text *out)
+{
+	switch (settings_source(settings, row->offset)) {
+	case OPTION_FROM_DEFAULT:
+		text_addf(out, "defaults");
+		break;
+	case OPTION_FROM_OTHER_NAME:
+		text_addf(out, "env, %s", row->env_last);
+		break;
+	case OPTION_FROM_PROFILE:
+		text_addf(out, "profile '%s' in %s", settings->profile, settings->profiles_path);
+		break;
+	case OPTION_FROM_FILE:
+		text_addf(out, "%s", settings->config_file);
+		break;
+	case OPTION_FROM_PYPROJECT:
+		text_addf(out, "pyproject.toml");
+		break;
+	case OPTION_FROM_PREFECT_TOML:
+		text_addf(out, "prefect.toml");
+		break;
+	case OPTION_FROM_DOTENV:
+		text_addf(out, ".env file");
+		break;
+	case OPTION_FROM_ENVIRONMENT:
+		text_addf(out, "env");
+		break;
+	case OPTION_FROM_FLAG:
+		text_addf(out, "command line");
+		break;
+	}
+}
+
+/* The first row that fills the member at @offset. */
+static size_t row_of(size_t offset)
 {
 	size_t i = 0;
 
-	while (settings_options[i].offset != AT(config_file))
+	while (settings_options[i].offset != offset)
 		i++;
 	return i;
 }
@@ -311,8 +352,8 @@ static int check_url(struct settings *settings, struct error *err)
 	const char *host = host_of(url);
 
 	if (*host == '\0' || strpbrk(url, " \t\r\n?#") != NULL)
-		return error_set(err, ERR_USAGE, "PREFECT_API_URL: '%.200s' is not an address like http://127.0.0.1:4200/api",
-		                 strchr(url, '@') != NULL ? "(with user)" : url);
+		return error_set(err, ERR_USAGE, "PREFECT_API_URL: '%.200s' is not an address like http://127.0.0.1:4200/api "
+		                 "(it is from %.300s)", strchr(url, '@') != NULL ? "(with user)" : url, settings->api_url_from);
 	if (strcspn(host, "@") < strcspn(host, "/"))
 		return error_set(err, ERR_USAGE, "PREFECT_API_URL: put user and password into PREFECT_API_AUTH_STRING, not into "
 		                 "the address");
@@ -333,11 +374,16 @@ static int check_file(const char *name, const char *file, struct error *err)
 	return 0;
 }
 
+/* The variable that names a file of certificates. */
+#define CERT_NAME(settings, member, name) \
+	(SETTINGS_SOURCE(settings, member) == OPTION_FROM_OTHER_NAME ? "SSL_CERT_FILE" : (name))
+
 static int check_files(const struct settings *settings, struct error *err)
 {
-	int rc = check_file("PREFECT_API_SSL_CERT_FILE", settings->ssl_cert_file, err);
+	int rc = check_file(CERT_NAME(settings, ssl_cert_file, "PREFECT_API_SSL_CERT_FILE"), settings->ssl_cert_file, err);
 
-	return rc != 0 ? rc : check_file("PREFECT_JANITOR_AI_SSL_CERT_FILE", settings->ai.ssl_cert_file, err);
+	return rc != 0 ? rc : check_file(CERT_NAME(settings, ai.ssl_cert_file, "PREFECT_JANITOR_AI_SSL_CERT_FILE"),
+	                                 settings->ai.ssl_cert_file, err);
 }
 
 /* A key in an address would be shown with it: never quoted, here either. */
@@ -415,7 +461,8 @@ static int check_together(const struct settings *settings, struct error *err)
 		return error_set(err, ERR_USAGE, "--cron, --interval and --rrule: only one of them at a time");
 	if (settings->what_if != NULL && settings->retention != NULL)
 		return error_set(err, ERR_USAGE, "--what-if and --retention-period: only one of them at a time, both say how long is kept");
-	if (settings->api_key != NULL && settings->auth_string != NULL)
+	if (settings->api_key != NULL && settings->auth_string != NULL &&
+	    SETTINGS_SOURCE(settings, api_key) == SETTINGS_SOURCE(settings, auth_string))
 		return error_set(err, ERR_USAGE, "PREFECT_API_KEY and PREFECT_API_AUTH_STRING: only one of them at a time");
 	int rc = check_name("--pool", settings->pool, err);
 	if (rc == 0)
@@ -425,23 +472,93 @@ static int check_together(const struct settings *settings, struct error *err)
 	return rc != 0 ? rc : check_notify(settings, err);
 }
 
+/* The profiles that Prefect brings along; none of them names another server than the default one. */
+static bool is_own_profile(const char *name)
+{
+	static const char *const own[] = {"ephemeral", "local", "test", "cloud"};
+
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+		if (strcmp(own[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Keeps of @sources what is told of them later. Of a profile that is not there, or cannot be read,
+ * nobody knows the server: the default one would be a guess. */
+static int keep_places(struct settings *settings, struct sources *sources, struct error *err)
+{
+	AUTO_TEXT from = {.max = 16 * 1024};
+
+	settings->profile = sources->profile;
+	settings->profiles_path = sources->profiles_path;
+	settings->dotenv_bad_line = sources->dotenv_bad_line;
+	sources->profile = sources->profiles_path = NULL;
+	if (SETTINGS_SOURCE(settings, api_url) == OPTION_FROM_DEFAULT && settings->profile != NULL && !sources->profile_found &&
+	    !is_own_profile(settings->profile))
+		return error_set(err, ERR_USAGE, "there is no profile '%.80s' in %.300s: name one that is there by PREFECT_PROFILE or "
+		                 "`prefect profile use`, or set PREFECT_API_URL", settings->profile, settings->profiles_path);
+	if (SETTINGS_SOURCE(settings, api_url) == OPTION_FROM_DEFAULT && sources->profiles_hidden)
+		return error_set(err, ERR_USAGE, "%.300s cannot be read by this user, and nothing else names a server: set PREFECT_API_URL, "
+		                 "or PREFECT_PROFILES_PATH to a file that can be read", settings->profiles_path);
+	settings_source_text(settings, &settings_options[row_of(AT(api_url))], &from);
+	settings->api_url_from = text_take(&from);
+	return settings->api_url_from != NULL ? 0 : error_nomem(err);
+}
+
+/* As Prefect's client does it: of a key and a password from two places the password counts. */
+static void drop_key(struct settings *settings)
+{
+	if (settings->auth_string == NULL)
+		return;
+	free(settings->api_key);
+	settings->api_key = NULL;
+}
+
+/* As OpenSSL reads it where no file is named. */
+static int take_cert_dir(struct settings *settings, struct error *err)
+{
+	const char *dir = getenv("SSL_CERT_DIR");
+
+	if (dir == NULL || *dir == '\0' || settings->ssl_cert_file != NULL)
+		return 0;
+	settings->ssl_cert_dir = text_dup(dir);
+	return settings->ssl_cert_dir != NULL ? 0 : error_nomem(err);
+}
+
+static int check_settings(struct settings *settings, struct sources *sources, struct error *err)
+{
+	int rc = keep_places(settings, sources, err);
+
+	if (rc == 0)
+		rc = check_url(settings, err);
+	if (rc == 0)
+		rc = parse_headers(settings, err);
+	if (rc == 0)
+		rc = check_files(settings, err);
+	if (rc == 0)
+		rc = take_cert_dir(settings, err);
+	if (rc == 0)
+		rc = parse_ai(settings, err);
+	if (rc == 0)
+		rc = check_together(settings, err);
+	if (rc == 0)
+		drop_key(settings);
+	return rc;
+}
+
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
                   struct error *err)
 {
 	struct settings settings = {0};
+	struct sources sources = {0};
 	struct options options = table(&settings, command);
 
-	int rc = options_load(&options, config_row(), argc, argv, ret_help, err);
+	if (command & (EVERY))
+		options.sources = &sources;
+	int rc = options_load(&options, row_of(AT(config_file)), argc, argv, ret_help, err);
 	if (rc == 0 && !*ret_help)
-		rc = check_url(&settings, err);
-	if (rc == 0 && !*ret_help)
-		rc = parse_headers(&settings, err);
-	if (rc == 0 && !*ret_help)
-		rc = check_files(&settings, err);
-	if (rc == 0 && !*ret_help)
-		rc = parse_ai(&settings, err);
-	if (rc == 0 && !*ret_help)
-		rc = check_together(&settings, err);
+		rc = check_settings(&settings, &sources, err);
+	sources_release(&sources);
 	if (rc != 0) {
 		settings_release(&settings);
 		return rc;
@@ -457,6 +574,8 @@ void settings_apply_log(const struct settings *settings)
 	if (settings->config_exposed != 0)
 		log_warning("configuration file '%s' holds a secret, and its mode %04o lets other users in: chmod 600 '%s'",
 		            settings->config_file, settings->config_exposed, settings->config_file);
+	if (settings->dotenv_bad_line != 0)
+		log_warning(".env:%u: this line cannot be read, ignoring it, as Prefect does", settings->dotenv_bad_line);
 }
 
 int settings_take_over(struct settings *fresh, const struct settings *now, option_told *told, size_t *ret_changes,
@@ -464,7 +583,18 @@ int settings_take_over(struct settings *fresh, const struct settings *now, optio
 {
 	struct options options = table(fresh, COMMAND_START);
 
-	return options_take_over(&options, now, told, ret_changes, err);
+	int rc = options_take_over(&options, now, told, ret_changes, err);
+	if (rc != 0)
+		return rc;
+	/* The address stays, and so does what is told of it. */
+	size_t row = row_of(AT(api_url));
+	char *from = text_dup(now->api_url_from);
+	if (from == NULL)
+		return error_nomem(err);
+	free(fresh->api_url_from);
+	fresh->api_url_from = from;
+	fresh->from[row] = now->from[row];
+	return 0;
 }
 
 void settings_release(struct settings *settings)
@@ -473,6 +603,10 @@ void settings_release(struct settings *settings)
 
 	options_release(&options);
 	json_decref(settings->headers);
+	free(settings->api_url_from);
+	free(settings->profile);
+	free(settings->profiles_path);
+	free(settings->ssl_cert_dir);
 	*settings = (struct settings){0};
 }
 
@@ -494,10 +628,13 @@ struct http_settings settings_http(const struct settings *settings, struct stop 
 {
 	return (struct http_settings){
 		.url = settings->api_url,
+		.url_from = settings->api_url_from,
+		.url_is_default = SETTINGS_SOURCE(settings, api_url) == OPTION_FROM_DEFAULT,
 		.bearer = settings->api_key,
 		.basic = settings->auth_string,
 		.headers = settings->headers,
 		.ca_file = settings->ssl_cert_file,
+		.ca_dir = settings->ssl_cert_dir,
 		.insecure = settings->tls_insecure,
 		.connect_timeout_ms = settings->request_timeout_ms < 10000 ? settings->request_timeout_ms : 10000,
 		.request_timeout_ms = settings->request_timeout_ms,

@@ -1,4 +1,5 @@
-/* The settings of every command, filled from one table (settings.c) by flags, environment, file, defaults.
+/* The settings of every command, filled from one table (settings.c) by flags, the environment, .env, prefect.toml,
+ * pyproject.toml, the configuration file, the active profile, defaults: in this order, the same for each command.
  * Read-only once loaded, so any thread may read them. */
 #ifndef WORKER_SETTINGS_H
 #define WORKER_SETTINGS_H
@@ -18,12 +19,14 @@
 struct settings {
 	/* the server */
 	char *api_url;
+	char *api_url_from; /* where the address comes from, for people: see settings_source_text() */
 	char *api_key;      /* secret */
 	char *auth_string;  /* secret */
 	char *headers_text; /* secret */
 	json_t *headers;    /* parsed from headers_text; NULL for none */
 	int64_t request_timeout_ms;
 	char *ssl_cert_file;
+	char *ssl_cert_dir; /* SSL_CERT_DIR, where no file is named */
 	bool tls_insecure;
 
 	/* the worker */
@@ -31,6 +34,7 @@ struct settings {
 	char *worker_name; /* NULL: made from the host's name */
 	json_t *work_queues;
 	int64_t limit;
+	int64_t writes_at_once;
 	int64_t prefetch_ms;
 	int64_t query_ms;
 	int64_t heartbeat_ms;
@@ -48,6 +52,7 @@ struct settings {
 	char *interval;
 	char *rrule;
 	bool no_schedule;
+	char *approval_timeout; /* a duration */
 	char *timezone;
 	char *description; /* NULL: the deployment's own stays, or this program's */
 	json_t *params; /* array of "KEY=VALUE" */
@@ -83,8 +88,11 @@ struct settings {
 	char *what_if;  /* "P7D,P30D" */
 	int64_t output; /* enum output */
 
-	unsigned char sources[SETTINGS_OPTIONS_MAX]; /* of each row of settings_options; ask settings_source() */
+	unsigned char from[SETTINGS_OPTIONS_MAX]; /* the source of each row of settings_options; ask settings_source() */
 	char *config_file;
+	char *profile;       /* the active profile of Prefect; NULL for none */
+	char *profiles_path; /* where it is, or would be; NULL: profiles do not count */
+	unsigned dotenv_bad_line; /* a line of .env that cannot be read; 0 for none */
 	unsigned config_exposed; /* its mode, where it holds a secret and others can read it; else 0 */
 };
 
@@ -102,13 +110,13 @@ enum command_bit {
 	COMMAND_DOCTOR = 256,
 	COMMAND_HISTORY = 512,
 	COMMAND_COMPLETION = 1024,
+	COMMAND_CONFIG = 2048, /* reads the settings of all commands */
 };
 
 extern const struct option settings_options[];
 extern const size_t settings_option_count;
 
-/* Fills @ret_settings for a command (enum command_bit) from argv[2..], the environment, the configuration file
- * and the defaults. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
+/* Fills @ret_settings for a command (enum command_bit) from argv[2..] and all other sources. *ret_help is set where --help was given. Returns 0, ERR_USAGE or ERR_NOMEM. */
 int settings_load(unsigned command, int argc, char **argv, struct settings *ret_settings, bool *ret_help,
                   struct error *err) MUST_CHECK;
 
@@ -116,7 +124,11 @@ int settings_load(unsigned command, int argc, char **argv, struct settings *ret_
 enum option_source settings_source(const struct settings *settings, size_t offset);
 #define SETTINGS_SOURCE(of, member) settings_source(of, offsetof(struct settings, member))
 
-/* Brings the log into the level and format of @settings, and warns of a secret in a file that others can read. */
+/* The same in words, as `prefect config view` has them: "env", "profile 'prod' in /home/me/.prefect/profiles.toml". */
+void settings_source_text(const struct settings *settings, const struct option *row, struct text *out);
+
+/* Brings the log into the level and format of @settings, and warns of a secret in a file that others can read, and of
+ * a line of .env that cannot be read. */
 void settings_apply_log(const struct settings *settings);
 
 /* Makes @fresh fit for a worker that runs by @now: what is fixed stays as it is there, see options_take_over(). */

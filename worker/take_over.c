@@ -3,6 +3,7 @@
 
 #include "client/base/log.h"
 #include "client/base/text.h"
+#include "worker/supersede.h"
 #include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -20,6 +21,7 @@ struct take_over {
 	bool incomplete; /* a run could not be dealt with */
 	int64_t beat_ms; /* when the last heartbeat was sent */
 	int64_t begun_ms;
+	json_t *asking; /* by deployment: how many of its runs ask a question */
 	json_t *online; /* names of the workers that are not OFFLINE; NULL until it is asked for */
 };
 
@@ -186,6 +188,29 @@ static int take_run(struct take_over *t, const struct flow_run *run, struct erro
 	return 0;
 }
 
+/* Counts the questions of each deployment. */
+static void note_question(struct take_over *t, const struct flow_run *run)
+{
+	const json_t *before = json_object_get(t->asking, run->deployment_id);
+	int number = 0;
+
+	if (run->state_type == STATE_PAUSED && run->deployment_id[0] != '\0' && question_of_run(run, &number, NULL) == 0 && number != 0)
+		(void)json_object_set_new(t->asking, run->deployment_id, json_integer(json_integer_value(before) + 1));
+}
+
+/* Ends the older questions where a deployment has more than one: whoever asked last did not come to it. */
+static int end_older_questions(struct take_over *t, struct error *err)
+{
+	const char *deployment;
+	json_t *count;
+	int rc = 0;
+
+	json_object_foreach(t->asking, deployment, count)
+		if (rc == 0 && json_integer_value(count) > 1)
+			rc = supersede_older(t->worker, t->prefect, deployment, err);
+	return rc;
+}
+
 /* Decides on one run of the list, and again on the run as it is now: the list is a moment old. */
 static int look_at(struct take_over *t, const struct flow_run *listed, struct error *err)
 {
@@ -193,6 +218,7 @@ static int look_at(struct take_over *t, const struct flow_run *listed, struct er
 	struct flow_run now;
 	bool abandoned;
 
+	note_question(t, listed);
 	int rc = is_abandoned(t, listed, &abandoned, err);
 	if (rc != 0 || !abandoned)
 		return rc;
@@ -277,9 +303,13 @@ int take_over_abandoned(struct worker *worker, struct prefect *prefect, bool res
 {
 	AUTO_JSON *live = json_pack("{s:{s:{s:[s,s,s,s]}}}", "state", "type", "any_", "PENDING", "RUNNING", "PAUSED",
 	                            "CANCELLING");
-	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms()};
+	struct take_over t = {.worker = worker, .prefect = prefect, .restarted = restarted, .beat_ms = clock_mono_ms(),
+	                      .asking = json_object()};
 
 	int rc = for_each(&t, live, look_at, "cannot be taken over yet", err);
+	if (rc == 0)
+		rc = end_older_questions(&t, err);
+	json_decref(t.asking);
 	json_decref(t.online);
 	/* Runs of this name are only known to be free at a start: the next round looks once more as at a start. */
 	worker->restart_incomplete = restarted && (rc != 0 || t.incomplete);

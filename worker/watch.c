@@ -7,6 +7,8 @@
 #include "client/prefect/concurrency.h"
 #include "client/prefect/run_input.h"
 #include "worker/approval_form.h"
+#include "worker/reminder.h"
+#include "worker/supersede.h"
 #include "worker/timeline.h"
 #include "worker/turn.h"
 #include "worker/worker.h"
@@ -220,12 +222,14 @@ static int watch_once(struct worker *worker, struct prefect *prefect, bool count
 
 /* --- forms ------------------------------------------------------------------------------------------------ */
 
-/* What the form is and what it should be; puts it back where they differ. @run is Paused with @question. */
-static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow, const char *id,
+/* What the form is and what it should be; puts it back where they differ. The run of @ctx is Paused with @question. */
+static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const struct flow_spec *flow, const char *deployment_id,
                          const struct question *question, uint64_t *ret_print, bool *ret_shown, struct error *err)
 {
 	struct flow_form shown;
 	struct flow_form wanted;
+	const char *id = flow_run_id(ctx);
+	bool superseded = false;
 	bool late = false;
 
 	int rc = approval_form_read(prefect, id, question, &shown, err);
@@ -238,7 +242,12 @@ static int put_form_back(struct prefect *prefect, struct flow_ctx *ctx, const st
 	if (rc != 0)
 		return rc;
 	*ret_print = approval_form_print(&wanted);
-	if (*ret_print != print) {
+	/* It may have been removed so that nobody answers any more. */
+	if (*ret_print != print)
+		rc = supersede_is_due(prefect, id, deployment_id, flow_state(ctx), &superseded, err);
+	if (rc == 0 && superseded) {
+		*ret_print = 0;
+	} else if (rc == 0 && *ret_print != print) {
 		rc = approval_form_put_back(prefect, id, question, &wanted, &late, err);
 		if (rc == 0 && !late)
 			flow_log(ctx, LOG_LEVEL_WARNING, "the form of this approval was not there as it should be, and is put back");
@@ -252,6 +261,7 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
                         bool *ret_shown, struct error *err)
 {
 	const struct flow_spec *flow = NULL;
+	char deployment_id[UUID_SIZE];
 	struct question question;
 	struct flow_run run;
 	int number = 0;
@@ -272,9 +282,11 @@ static int look_at_form(struct worker *worker, struct prefect *prefect, const st
 		return rc;
 	}
 	ret_form->number = number;
+	ret_form->remind_at = reminder_of_run(&run, number);
+	memcpy(deployment_id, run.deployment_id, UUID_SIZE);
 	struct flow_ctx *ctx = flow_ctx_new(worker, prefect, &run, NULL, NULL, &question);
 	rc = ctx == NULL ? error_nomem(err)
-	                 : put_form_back(prefect, ctx, flow, parked->id, &question, &ret_form->print, ret_shown, err);
+	                 : put_form_back(prefect, ctx, flow, deployment_id, &question, &ret_form->print, ret_shown, err);
 	flow_ctx_free(ctx);
 	flow_run_release(&run);
 	ret_form->known = rc == 0;
@@ -298,6 +310,19 @@ static void tell_form(struct worker *worker, const char *id, bool shown, const s
 	run_logs_add(&worker->logs, id, LOG_LEVEL_WARNING, text_str(&line));
 }
 
+/* Reminds of a question whose time has come; what fails is tried again at the next look. */
+static void remind(struct worker *worker, struct prefect *prefect, const char *id, struct run_form *form)
+{
+	struct error err;
+
+	if (form->remind_at == 0 || server_clock_now(&worker->clock) < form->remind_at)
+		return;
+	if (reminder_give(worker, prefect, id, form->number, &err) == 0)
+		form->remind_at = 0;
+	else
+		log_debug("flow run %s: no reminder can be given yet: %s", id, err.text);
+}
+
 static void watch_form(struct worker *worker, struct prefect *prefect, const struct run *run)
 {
 	int64_t every_ms = FORM_EVERY_ROUNDS * worker->settings->watch_ms;
@@ -313,9 +338,15 @@ static void watch_form(struct worker *worker, struct prefect *prefect, const str
 		rc = look_at_form(worker, prefect, run, &form, &shown, &err);
 	if (rc == ERR_STOPPED)
 		return;
+	if (rc == 0)
+		remind(worker, prefect, run->id, &form);
 	form.failures = rc != 0 ? run->form.failures + 1 : 0;
 	if (form.failures > 0 && form.failures < FORM_SOON_TRIES) /* after 1, 2, 4 ... rounds */
 		every_ms = worker->settings->watch_ms << (form.failures - 1);
+	/* A short wait is reminded of in time too. */
+	int64_t remind_ms = (form.remind_at - server_clock_now(&worker->clock)) / 1000;
+	if (form.remind_at != 0 && remind_ms > 0 && remind_ms < every_ms)
+		every_ms = remind_ms;
 	form.due_ms = clock_mono_ms() + every_ms;
 	registry_note_form(&worker->registry, run->id, &form);
 	if (form.failures == FORM_FAILURES_TOLD)

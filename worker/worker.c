@@ -18,6 +18,7 @@ void worker_http_init(struct worker *worker, const struct settings *settings, st
 	http->executors = settings_http(settings, &worker->stop);
 	http->executors.observer = metrics_count_try;
 	http->executors.observer_arg = &worker->metrics;
+	http->executors.gate = &worker->writes.http;
 	http->logs = run_logs_http(&http->executors);
 	http->services = http->executors;
 	http->services.retry_budget_ms = SERVICE_RETRY_BUDGET_MS;
@@ -28,6 +29,22 @@ void worker_http_init(struct worker *worker, const struct settings *settings, st
 	http->pictures.retry_budget_ms = PICTURE_RETRY_BUDGET_MS;
 	if (http->pictures.request_timeout_ms > PICTURE_TIMEOUT_MS)
 		http->pictures.request_timeout_ms = PICTURE_TIMEOUT_MS;
+	http->probes = http->services;
+	http->probes.gate = NULL;
+}
+
+/* A write hung, or the server answers again. */
+static void tell_stall(void *arg, bool stalled, int64_t lasted_ms)
+{
+	struct worker *worker = arg;
+	char span[TIME_TEXT_SIZE];
+
+	if (stalled) {
+		log_warning("the server stalls: it gave no answer to a write, and gives none to GET /health; nothing is written until it answers");
+		return;
+	}
+	log_info("the server answers again, after %s", span_format(lasted_ms, span));
+	worker_contact(worker);
 }
 
 void worker_init(struct worker *worker, const struct settings *settings)
@@ -36,6 +53,9 @@ void worker_init(struct worker *worker, const struct settings *settings)
 	atomic_store(&worker->settings, settings);
 	uuid_make(worker->instance);
 	stop_init(&worker->stop);
+	write_gate_init(&worker->writes, settings->writes_at_once, &worker->http.probes);
+	worker->writes.told = tell_stall;
+	worker->writes.told_arg = worker;
 	worker_http_init(worker, settings, &worker->http);
 	registry_init(&worker->registry, (size_t)settings->limit);
 	run_logs_init(&worker->logs, &worker->http.logs, &worker->clock);
@@ -47,6 +67,7 @@ void worker_done(struct worker *worker)
 {
 	run_logs_done(&worker->logs);
 	registry_done(&worker->registry);
+	write_gate_done(&worker->writes);
 	worker_reload_done(worker);
 	stop_done(&worker->stop);
 	(void)pthread_mutex_destroy(&worker->lock);

@@ -14,6 +14,7 @@
 
 #include "client/prefect/flow_run.h"
 #include "client/prefect/work_pool.h"
+#include "client/prefect/write_gate.h"
 #include "flows/flow.h"
 #include "worker/metrics.h"
 #include "worker/ownership.h"
@@ -31,10 +32,12 @@ struct worker_http {
 	struct http_settings services; /* which try again by themselves */
 	struct http_settings logs;
 	struct http_settings pictures; /* timeline.h: for reading only, so nobody waits for long */
+	struct http_settings probes;   /* of the gate: does a stalled server answer again? */
 };
 
 struct worker {
 	_Atomic(const struct settings *) settings; /* the latest; what it points to stays as it is until the end: reload.c */
+	struct write_gate writes;        /* has its own lock; every request of every session goes through it */
 	struct worker_http http;         /* those of the start, which sessions are made with: they find the latest */
 	struct reloaded *reloaded;       /* the signal thread's: settings that came later, the latest first */
 	char name[OWNER_NAME_SIZE];                  /* read-only once started */

@@ -185,8 +185,11 @@ static bool set_options(struct http *http, CURL *curl, const struct http_setting
 	SET(CURLOPT_XFERINFODATA, http);
 	SET(CURLOPT_PREREQFUNCTION, on_send);
 	SET(CURLOPT_PREREQDATA, http);
-	if (s->ca_file != NULL)
+	/* Whichever is named takes the place of libcurl's own file and folder. */
+	if (s->ca_file != NULL || s->ca_dir != NULL) {
 		SET(CURLOPT_CAINFO, s->ca_file);
+		SET(CURLOPT_CAPATH, s->ca_file == NULL ? s->ca_dir : NULL);
+	}
 	if (s->bearer != NULL) {
 		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
 		SET(CURLOPT_XOAUTH2_BEARER, s->bearer);
@@ -439,6 +442,47 @@ static void limit_try(struct http *http, const struct http_request *request, int
 	(void)curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)(timeout > 0 ? timeout : 1));
 }
 
+/* Does waiting for the gate still make sense? */
+static bool goes_on(void *arg)
+{
+	struct http *http = arg;
+
+	return !grace_is_over(http) && is_wanted(http);
+}
+
+/* Waits until the gate lets the next try through. */
+static int enter_gate(struct http *http, const struct http_request *request, int64_t started, int64_t *waited_ms,
+                      struct error *err)
+{
+	const struct http_gate *gate = http->settings->gate;
+	int64_t began = clock_mono_ms();
+	int64_t until = began + http->settings->request_timeout_ms;
+
+	if (gate == NULL)
+		return 0;
+	if (request->limit_ms > 0 && started + request->limit_ms < until)
+		until = started + request->limit_ms;
+	bool through = gate->enter(gate->arg, request, until, goes_on, http);
+	*waited_ms += clock_mono_ms() - began;
+	if (through)
+		return 0;
+	if (http->unwanted)
+		return error_set(err, ERR_STOPPED, "the answer is not wanted any more");
+	if (stop_asked(http->settings->stop))
+		return error_set(err, ERR_STOPPED, "shutting down");
+	return error_set(err, ERR_TRANSPORT, "no answer from %s: a request waited for %lld s for others to be answered, and was not sent",
+	                 http->settings->url, (long long)(clock_mono_ms() - began) / 1000);
+}
+
+static void leave_gate(struct http *http, const struct http_request *request, CURLcode rc, int64_t took_ms)
+{
+	const struct http_gate *gate = http->settings->gate;
+	bool hung = rc == CURLE_OPERATION_TIMEDOUT && took_ms >= HTTP_HUNG_MS;
+
+	if (gate != NULL)
+		gate->leave(gate->arg, request, rc == CURLE_OK ? HTTP_ANSWERED : hung ? HTTP_HUNG : HTTP_NO_ANSWER);
+}
+
 /* Repeats the prepared request as the table allows. */
 static int try_often(struct http *http, const struct http_request *request, struct http_answer *answer,
                      bool *ret_ambiguous, struct error *err)
@@ -447,14 +491,19 @@ static int try_often(struct http *http, const struct http_request *request, stru
 	int64_t started = clock_mono_ms();
 	int64_t deadline = started + (request->limit_ms > 0 && request->limit_ms < budget ? request->limit_ms : budget);
 	bool few = http->settings->few_tries && http->in_trouble;
+	int64_t gated_ms = 0;
 
 	http->effort = (struct http_effort){0};
 	for (int tries = 1;; tries++) {
-		limit_try(http, request, started);
-		CURLcode rc = try_once(http, tries > 1, answer);
 		enum http_retry retry;
 
-		note_effort(http, rc, answer->status, clock_mono_ms() - started);
+		int held = enter_gate(http, request, started, &gated_ms, err);
+		if (held != 0)
+			return held;
+		limit_try(http, request, started);
+		CURLcode rc = try_once(http, tries > 1, answer);
+		leave_gate(http, request, rc, answer->took_ms);
+		note_effort(http, rc, answer->status, clock_mono_ms() - started - gated_ms);
 
 		if (rc != CURLE_OK)
 			retry = surely_unsent(rc) ? HTTP_RETRY_ALWAYS : HTTP_RETRY_REPEATABLE;
@@ -473,7 +522,7 @@ static int try_often(struct http *http, const struct http_request *request, stru
 		if (is_hopeless(rc) || (rc == CURLE_OK && answer->status == 500 && tries >= TRIES_OF_500) ||
 		    (request->tries_max > 0 && tries >= request->tries_max))
 			again = false;
-		if (clock_mono_ms() + wait >= deadline || (few && tries >= TRIES_IN_TROUBLE))
+		if (clock_mono_ms() + wait >= deadline + gated_ms || (few && tries >= TRIES_IN_TROUBLE))
 			again = false;
 		http->in_trouble = retry != HTTP_RETRY_NEVER;
 		if (!again)

@@ -38,12 +38,40 @@ struct http_try {
 /* Called after every try, by the thread that made it: it must be quick, and may be called by several at once. */
 typedef void http_observer(void *arg, const struct http_try *seen);
 
+/* Is the answer still wanted? Asked on the way by the thread that waits for it, also while nothing comes: it must be quick, and
+ * may make calls with other sessions alone. False ends the call with ERR_STOPPED. */
+typedef bool http_go_on(void *arg);
+#define HTTP_GO_ON_EVERY_MS 5000
+
+/* How one try ended, as a gate needs to know it. */
+enum http_end {
+	HTTP_ANSWERED, /* with whatever status */
+	HTTP_HUNG,     /* nothing, or not all of it, came for HTTP_HUNG_MS or longer */
+	HTTP_NO_ANSWER /* refused, cut off, or given up by us */
+};
+#define HTTP_HUNG_MS 2000
+
+struct http_request;
+
+/* Decides when a try may be made, for all sessions together. Both are called by the thread of the session, by several threads at
+ * once: enter() before every try, and leave() after it where enter() said yes. */
+struct http_gate {
+	/* Waits until the try may be made: until @until_ms at most, by clock_mono_ms(), and while @go_on says yes, which is asked
+	 * several times a second. False: it may not be made. */
+	bool (*enter)(void *arg, const struct http_request *request, int64_t until_ms, http_go_on *go_on, void *go_on_arg);
+	void (*leave)(void *arg, const struct http_request *request, enum http_end end);
+	void *arg; /* borrowed */
+};
+
 struct http_settings {
 	const char *url;             /* where paths are appended, without a slash at the end */
+	const char *url_from;        /* where the url comes from, for the hint of an error; NULL for nothing to tell */
+	bool url_is_default;
 	const char *bearer;          /* secret: Authorization: Bearer; NULL for none */
 	const char *basic;           /* secret: "user:password"; NULL for none */
 	const json_t *headers;       /* secret: more headers, an object of strings; NULL for none */
-	const char *ca_file;         /* PEM file of the authorities to trust; NULL for the system's */
+	const char *ca_file;         /* PEM file of the only authorities to trust; NULL for ca_dir */
+	const char *ca_dir;          /* folder, or several with ':' between them, made by c_rehash; NULL for the system's */
 	bool insecure;               /* do not check the certificate */
 	int64_t connect_timeout_ms;
 	int64_t request_timeout_ms;  /* one try, from connecting to the last byte */
@@ -54,6 +82,7 @@ struct http_settings {
 	bool tries_while_stopping;   /* - and is tried again meanwhile; else the waits between tries end at once */
 	http_observer *observer;     /* NULL for none */
 	void *observer_arg;          /* borrowed */
+	const struct http_gate *gate; /* NULL for none; borrowed. A try waits for it for one request timeout at most */
 	/* NULL, or settings that replace these for good: every session takes them over before its next request. */
 	_Atomic(const struct http_settings *) newer;
 	int64_t first_wait_ms;       /* before the second try, then doubled; 0: what suits Prefect's SQLite */
@@ -63,11 +92,6 @@ struct http_settings {
 /* Sees the body of an answer of status 2xx as it comes. Returns false where it has seen enough: the answer is then what
  * has come so far. */
 typedef bool http_sink(void *arg, const char *data, size_t len);
-
-/* Is the answer still wanted? Asked on the way by the thread that waits for it, also while nothing comes: it must be quick, and
- * may make calls with other sessions alone. False ends the call with ERR_STOPPED. */
-typedef bool http_go_on(void *arg);
-#define HTTP_GO_ON_EVERY_MS 5000
 
 struct http_request {
 	const char *method;
@@ -97,7 +121,7 @@ struct http_answer {
 
 /* What one call cost, all its tries together. */
 struct http_effort {
-	int64_t took_ms; /* from the first try to the end of the last, with the waits in between */
+	int64_t took_ms; /* from the first try to the end of the last, with the waits in between, but for those for the gate */
 	int tries;
 	int busy;        /* tries that were answered with 503 */
 	int throttled;   /* tries that were answered with 429 */
@@ -116,7 +140,8 @@ void http_free(struct http *http);
 /* Adds or replaces a header that goes with every later request of @http. */
 int http_set_header(struct http *http, const char *name, const char *value, struct error *err) MUST_CHECK;
 
-/* Sends @request and waits for the answer: blocks for the time budget and one request timeout at most.
+/* Sends @request and waits for the answer: blocks for the time budget and one request timeout at most, and before each try
+ * for the gate, where there is one: waiting for it uses up nothing of the budget.
  * Any HTTP status is an answer (0 is returned and ret_answer->status says which), once the retry
  * table has nothing more to try. Returns 0, ERR_TRANSPORT, ERR_STOPPED or ERR_NOMEM. @ret_answer is
  * filled on success only; release it with http_answer_release(). After ERR_TRANSPORT

@@ -18,7 +18,7 @@
 
 struct prefect {
 	struct http *http;
-	const char *url; /* borrowed: of the settings */
+	const struct http_settings *settings; /* borrowed */
 	struct server_clock *clock;
 	char client_id[UUID_SIZE]; /* names this session to the server's CSRF protection */
 	int64_t deadline_ms;       /* of all requests, by clock_mono_ms(); 0: none */
@@ -31,7 +31,7 @@ struct prefect *prefect_new(const struct http_settings *http, struct server_cloc
 	if (prefect == NULL)
 		return NULL;
 	prefect->clock = clock;
-	prefect->url = http->url;
+	prefect->settings = http;
 	prefect->http = http_new(http);
 	if (prefect->http == NULL || http_set_header(prefect->http, "x-prefect-api-version", API_VERSION, NULL) != 0 ||
 	    http_set_header(prefect->http, "User-Agent", USER_AGENT, NULL) != 0) {
@@ -280,21 +280,29 @@ static const char *proxy_variable(const char *url)
 	return NULL;
 }
 
-/* Adds what to do about a server that gives no answer. */
+/* Adds what to do about a server that gives no answer: what may be wrong, and where that was set. */
 static int hint_no_answer(const struct prefect *prefect, int rc, struct error *err)
 {
 	if (rc != ERR_TRANSPORT || err == NULL)
 		return rc;
 
+	const struct http_settings *settings = prefect->settings;
 	struct error plain = *err;
-	const char *proxy = proxy_variable(prefect->url);
+	const char *proxy = proxy_variable(settings->url);
+	char from[340] = "";
+
+	if (settings->url_from != NULL)
+		(void)snprintf(from, sizeof from, " (from %.300s)", settings->url_from);
 	if (strstr(plain.text, "certificate") != NULL || strstr(plain.text, "SSL") != NULL)
-		return error_set(err, rc, "%s; check PREFECT_API_URL (http or https, the name of the host) and "
-		                 "PREFECT_API_SSL_CERT_FILE", plain.text);
+		return error_set(err, rc, "%s; check PREFECT_API_URL%s (http or https, the name of the host) and "
+		                 "PREFECT_API_SSL_CERT_FILE", plain.text, from);
+	if (settings->url_is_default)
+		return error_set(err, rc, "%s; is the server running? %s is the default address, as nothing names another: set "
+		                 "PREFECT_API_URL, or choose a profile (prefect profile use NAME)", plain.text, settings->url);
 	if (proxy != NULL)
-		return error_set(err, rc, "%s; is the server running, PREFECT_API_URL right, and the proxy that %s names (NO_PROXY takes "
-		                 "a host out)?", plain.text, proxy);
-	return error_set(err, rc, "%s; is the server running, and PREFECT_API_URL right?", plain.text);
+		return error_set(err, rc, "%s; is the server running, PREFECT_API_URL%s right, and the proxy that %s names (NO_PROXY takes "
+		                 "a host out)?", plain.text, from, proxy);
+	return error_set(err, rc, "%s; is the server running, and PREFECT_API_URL%s right?", plain.text, from);
 }
 
 static int call_path(struct prefect *prefect, const struct prefect_request *request, const char *path,

@@ -13,7 +13,7 @@
 
 /* Job variable of the pool, and its default there. */
 #define TIMEOUT_VARIABLE "approval_timeout"
-#define TIMEOUT_DEFAULT_S 3600
+#define TIMEOUT_DEFAULT_S (3 * 86400)
 #define TIMEOUT_MIN_S 10
 #define TIMEOUT_MAX_S (30 * 86400)
 

@@ -570,7 +570,12 @@ static void tell_own_end(struct flow_ctx *ctx, enum state_type type, struct repo
 	const char *message = json_string_value(json_object_get(state, "message"));
 	const char *status = json_string_value(json_object_get(json_object_get(state, "data"), "status"));
 
-	if (message == NULL || flow_step_state(ctx, "report") != STATE_RUNNING)
+	/* A newer run of its deployment has taken its place: worker/supersede.h */
+	bool superseded = message != NULL && type == STATE_CANCELLED && strncmp(message, "superseded by ", 14) == 0;
+
+	if (superseded)
+		report->message = message;
+	if (superseded || message == NULL || flow_step_state(ctx, "report") != STATE_RUNNING)
 		return;
 	report->message = message;
 	if (type != STATE_CANCELLED)

@@ -215,7 +215,6 @@ class Bench:
 
     def memory(self):
         pool, name = unique("pool"), unique("Memory")
-        deployment = self.deploy(pool)
         self.history(old_runs(5, name))
         worker = self.worker(pool)
         time.sleep(15)
@@ -223,17 +222,17 @@ class Bench:
         parked = 0
         for wanted, limit in ((100, ""), (self.args.parked, "<= 16 MB" if self.args.parked >= 1000 else "")):
             while parked < wanted:
-                self.trigger(deployment, name)
+                self.trigger(self.deploy(pool), name)  # one open question for each deployment
                 parked += 1
-            wait_until(lambda: self.paused(deployment) == wanted, 1200, f"{wanted} paused runs")
+            wait_until(lambda: self.paused(pool) == wanted, 1200, f"{wanted} paused runs")
             time.sleep(3)
             self.table.add(f"resident memory, {wanted} paused runs", f"{resident_mb(worker):.1f} MB", limit,
                            f"Python: {104 + 105 * wanted} MB")
         worker.stop()
 
-    def paused(self, deployment):
-        return self.api.post("/flow_runs/count", {"flow_runs": {"deployment_id": {"any_": [deployment]},
-                                                                "state": {"type": {"any_": ["PAUSED"]}}}})
+    def paused(self, pool):
+        return self.api.post("/flow_runs/count", {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}},
+                                                  "work_pools": {"name": {"any_": [pool]}}})
 
 
 def resident_mb(worker):

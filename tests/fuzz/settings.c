@@ -32,6 +32,7 @@ static void set_environment(char *lines)
 	for (size_t i = 0; i < settings_option_count; i++)
 		if (settings_options[i].env != NULL)
 			(void)unsetenv(settings_options[i].env);
+	(void)setenv("PREFECT_PROFILES_PATH", "/dev/null", 1);
 	while ((line = next_part(&lines, "\n")) != NULL) {
 		char *value = strchr(line, '=');
 

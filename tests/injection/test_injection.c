@@ -80,7 +80,7 @@ static void live(struct prefect_server *server, const char *url, bool approve)
 	struct error err;
 
 	(void)snprintf(address, sizeof address, "%s", url);
-	life.settings = (struct settings){.api_url = address, .pool = pool, .request_timeout_ms = 30000, .limit = 1,
+	life.settings = (struct settings){.api_url = address, .pool = pool, .request_timeout_ms = 30000, .limit = 1, .writes_at_once = 1,
 	                                  .heartbeat_ms = 30000, .watch_ms = 1000};
 	failing_exempt(false);
 	worker_init(&life.worker, &life.settings);

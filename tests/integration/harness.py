@@ -30,7 +30,6 @@ SERVER_SETTINGS = (
     "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS=1",
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS=1",
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_INTERVAL_SECONDS=1",
-    f"PYTHONPATH={PROJECT}/tests/integration/server",  # see sitecustomize.py there
 )
 SANITIZER_REPORTS = (
     "ERROR: AddressSanitizer",
@@ -76,9 +75,10 @@ def assert_no_sanitizer_report(stderr):
 
 
 def environment(**settings):
-    """Ours only: a setting of the user's shell must not change what a test does."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    return clean | {key: str(value) for key, value in settings.items()}
+    """Ours only: a setting of the user's shell, or of a profile, must not change what a test does. None: not set."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SSL_CERT_"))}
+    clean["PREFECT_PROFILES_PATH"] = os.devnull
+    return clean | {key: str(value) for key, value in settings.items() if value is not None}
 
 
 @contextlib.contextmanager
@@ -99,12 +99,13 @@ def own_name(prefix):
 class Server:
     """An embedded Prefect server of this test run."""
 
-    def __init__(self, name, version=None, settings=()):
+    def __init__(self, name, version=None, settings=(), defaults=False):
+        """@defaults: as a user starts it, without what is made quicker for the tests."""
         self.name = name
         self.home = PROJECT / ".prefect" / name
         self.options = ["--version", version] if version else []
         self.options += ["--database", DATABASE]
-        self.options += [part for setting in (*SERVER_SETTINGS, *settings) for part in ("--env", setting)]
+        self.options += [part for setting in (*(() if defaults else SERVER_SETTINGS), *settings) for part in ("--env", setting)]
         self.url = None
 
     def start(self, *options):

@@ -14,6 +14,7 @@ class Janitor:
         self.worker = None
         self.deploy("--concurrency-limit", 0, *deploy_arguments)
         self.deployment_id = self.deployment()["id"]
+        self.more_deployments = []  # copies of it
 
     def deploy(self, *arguments):
         deployed = self.cli("deploy", "--pool", self.pool, "--name", self.name, *arguments)
@@ -24,18 +25,35 @@ class Janitor:
 
     def past_schema(self):
         """For commands that name a state of the test's own, which is none of those that the form offers."""
-        self.api.patch(f"/deployments/{self.deployment_id}", {"enforce_parameter_schema": False})
+        for deployment in (self.deployment_id, *self.more_deployments):
+            self.api.patch(f"/deployments/{deployment}", {"enforce_parameter_schema": False})
 
     def set_job_variables(self, **variables):
         """For every run from its next start on: a worker reads them again each time."""
-        self.api.patch(f"/deployments/{self.deployment_id}", {"job_variables": variables})
+        for deployment in (self.deployment_id, *self.more_deployments):
+            self.api.patch(f"/deployments/{deployment}", {"job_variables": variables})
 
-    def trigger(self, state=None, job_variables=None, more=None, **config):
-        """Past the schema, since only Prefect's own state names are in it. Returns the run's id."""
+    def free_deployment(self):
+        """One without a run that waits or works: of one deployment's runs only the newest asks."""
+        live = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]}}
+        for deployment in (self.deployment_id, *self.more_deployments):
+            runs = {"deployment_id": {"any_": [deployment]}, "state": live}
+            if self.api.post("/flow_runs/count", {"flow_runs": runs}) == 0:
+                return deployment
+        same = ("flow_id", "parameters", "job_variables", "work_pool_name", "work_queue_name", "enforce_parameter_schema",
+                "parameter_openapi_schema", "entrypoint", "tags")
+        original = self.api.get(f"/deployments/{self.deployment_id}")
+        copy = self.api.post("/deployments/", {"name": unique(self.name)} | {key: original[key] for key in same})
+        self.more_deployments.append(copy["id"])
+        return copy["id"]
+
+    def trigger(self, state=None, job_variables=None, more=None, deployment=None, **config):
+        """Past the schema, since only Prefect's own state names are in it. Returns the run's id. Where another run of the deployment
+        waits or works, it is of a copy of it, unless the test names one."""
         if state:
             config["states_to_clean"] = [state]
         more = (more or {}) | ({"job_variables": job_variables} if job_variables else {})
-        return self.api.trigger(self.deployment_id, {"config": config}, enforce=False, **more)
+        return self.api.trigger(deployment or self.free_deployment(), {"config": config}, enforce=False, **more)
 
     def ask(self, state=None, **more):
         """Triggers a run and waits for its question, with the form that can be answered."""

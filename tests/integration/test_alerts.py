@@ -6,10 +6,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from harness import unique
+from harness import parse_time, unique
 from janitor import Janitor
 
-KINDS = ("approval", "failure", "no success")
+KINDS = ("approval", "reminder", "failure", "no success")
 TOKEN = "topsecret"
 
 
@@ -93,6 +93,25 @@ def test_an_approval_is_waited_for(api, alerted, receiver, old):
     assert alert["message"] == f"{run['name']}: {run['state']['message']}"
     assert alert["text"] == f"{alerted.name}: an approval is needed\n{alert['message']}\n{alert['page']}"
     alerted.approve(run_id)
+
+
+@pytest.mark.versions
+def test_a_reminder(api, db, alerted, receiver, old):
+    """After three quarters of the time, once."""
+    state, _ = old(1)
+    run_id = alerted.ask(state, job_variables={"approval_timeout": 40})
+    assert receiver.alert()["alert"] == "approval"
+    line = "nobody has decided yet, and the time to answer ends at "
+    alerted.wait_log(run_id, line, timeout=60)
+    alert = receiver.alert()
+    assert alert["alert"] == "reminder" and alert["page"] == page(api, f"/runs/flow-run/{run_id}")
+    assert alert["text"].startswith(f"{alerted.name}: nobody has decided yet")
+    asked = db.states(run_id)[-1]["timestamp"]
+    [row] = [row for row in api.log_rows(run_id) if line in row["message"]]
+    assert 25 <= (parse_time(row["timestamp"]) - asked).total_seconds() <= 40
+    assert api.run(run_id)["labels"]["janitor.reminded"] == 1
+    alerted.answer(run_id, False)
+    alerted.result(run_id)
 
 
 @pytest.mark.versions
@@ -181,7 +200,7 @@ def test_again_and_away(api, cli, receiver):
     assert [second[kind]["enabled"] for kind in KINDS] == [True, False, True]
 
     deploy("--notify-webhook", receiver.url, "--notify-stale-days", 0)
-    assert set(automations(api, name)) == {"approval", "failure"}
+    assert set(automations(api, name)) == {"approval", "reminder", "failure"}
     deploy("--no-notify")
     assert automations(api, name) == {} and blocks(api, deployment) == []
     deploy("--no-notify")

@@ -8,6 +8,7 @@ import datetime
 import ipaddress
 import json
 import re
+import subprocess
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -321,6 +322,32 @@ def test_a_mistake_names_the_setting(open_way, starter, mistake):
     [failed] = [check for check in json.loads(doctor.stdout)["checks"] if check["status"] == "fail"]
     assert failed["check"] in ("address", "tls", "auth") and setting in failed["text"] + failed["next"]
     assert "hush" not in done.stdout + done.stderr + one.output() + doctor.stdout + doctor.stderr
+
+
+@pytest.mark.parametrize("trusted, settings", [
+    (True, {"SSL_CERT_FILE": "ca.pem"}),
+    (True, {"SSL_CERT_DIR": "hashed"}),
+    (True, {"SSL_CERT_FILE": "other.pem", "PREFECT_API_SSL_CERT_FILE": "ca.pem"}),  # Prefect's own name goes before
+    (True, {"SSL_CERT_FILE": "ca.pem", "SSL_CERT_DIR": "."}),
+    (False, {"SSL_CERT_FILE": "other.pem"}),
+    (False, {"SSL_CERT_DIR": "."}),  # nothing there has a name that OpenSSL looks for
+    (False, {"SSL_CERT_FILE": "ca.pem", "PREFECT_API_SSL_CERT_FILE": "other.pem"}),
+    (False, {"SSL_CERT_DIR": "hashed", "PREFECT_API_SSL_CERT_FILE": "other.pem"}),
+], ids=str)
+def test_authorities_by_the_names_of_openssl(open_way, certificates, trusted, settings):
+    _, way = open_way("TLS")
+    hashed = certificates / "hashed"
+    hashed.mkdir(exist_ok=True)
+    name = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", certificates / "ca.pem"], check=True, capture_output=True,
+                          text=True).stdout.strip()
+    (hashed / f"{name}.0").write_bytes((certificates / "ca.pem").read_bytes())
+    way = way.but(PREFECT_API_SSL_CERT_FILE=None).but(**{key: certificates / value for key, value in settings.items()})
+    doctor = run_cli(way.url, "doctor", "--output", "json", **way.settings)
+    [tls] = [check for check in json.loads(doctor.stdout)["checks"] if check["check"] == "tls"]
+    assert tls["status"] == ("ok" if trusted else "fail"), tls
+    done = run_cli(way.url, "pending", **way.settings)
+    assert done.returncode == (0 if trusted else 1), done
+    assert trusted or "certificate" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["deploy", "start"])

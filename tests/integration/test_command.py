@@ -27,6 +27,7 @@ def dead_url():
     (["show", "--help"], "RUN"),
     (["approve", "--help"], "--digest"),
     (["reject", "--help"], "--notes"),
+    (["config", "--help"], "prefect.toml"),
     (["run", "--help"], "5 nobody decided in time"),
     (["help", "start"], "PREFECT_WORKER_QUERY_SECONDS"),
     (["version"], "prefect-janitor 0."),
@@ -100,7 +101,7 @@ def test_words_that_no_command_has(dead_url):
     """Before the server is asked: one line that names the word, and exit code 2."""
     listed = run_cli(dead_url, "help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     commands = [line.split()[0] for line in listed]
-    assert len(commands) == 13 and "history" in commands
+    assert len(commands) == 14 and "history" in commands
     for command, words in [(command, words) for command in commands for words in (["--bogus"], ["one", "two", "three"])]:
         done = run_cli(dead_url, command, *words)
         assert done.returncode == 2 and done.stdout == "", done

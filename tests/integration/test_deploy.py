@@ -50,6 +50,25 @@ def test_creates_pool_flow_and_deployment(api, deploy):
     assert deployment["name"] in output
 
 
+@pytest.mark.versions
+def test_how_long_an_approval_is_waited_for(api, deploy, cli):
+    deployment, _ = deploy()
+    pool = api.get(f"/work_pools/{deployment['work_pool_name']}")
+    assert pool["base_job_template"]["variables"]["properties"]["approval_timeout"]["default"] == 3 * 86400
+    assert deployment["job_variables"] == {}
+    api.patch(f"/deployments/{deployment['id']}", {"job_variables": {"batch_pause_ms": 7}})
+    again = ["deploy", "--pool", deployment["work_pool_name"], "--name", deployment["name"]]
+    done = cli(*again, "--approval-timeout", "PT36H")
+    assert done.returncode == 0 and "129600" in done.stdout, done
+    kept = {"batch_pause_ms": 7, "approval_timeout": 36 * 3600}
+    assert api.deployment(deployment["name"])["job_variables"] == kept
+    assert cli(*again).returncode == 0
+    assert api.deployment(deployment["name"])["job_variables"] == kept
+    for wrong in ("PT9S", "P31D", "a day"):
+        refused = cli(*again, "--approval-timeout", wrong)
+        assert refused.returncode == 2 and "--approval-timeout" in refused.stderr
+
+
 def test_the_default_name(api, cli):
     done = cli("deploy", "--pool", unique("pool"))
     assert done.returncode == 0, done.stderr

@@ -83,6 +83,13 @@ def test_all_is_well(doctor, healthy):
     assert healthy.pool in text["work-pool"] and healthy.name in text["deployment"]
 
 
+def test_a_window_shorter_than_a_working_day(api, doctor, healthy):
+    before = api.deployment(healthy.name)["job_variables"]
+    healthy.set_job_variables(approval_timeout=3600)
+    doctor(healthy).assert_only("warn", "schedule", "waits only 1 h 00 min for an approval")
+    healthy.set_job_variables(**before)
+
+
 def test_lines_for_people(cli, healthy):
     done = cli("doctor", "--deployment", healthy.name)
     assert done.returncode == 0 and done.stderr == ""

@@ -51,7 +51,7 @@ RETENTIONS = ["P30D", "P2W", "PT36H", "P1DT12H30M", "P0Y45D", "P1Y", "P6M", "PT0
 @pytest.fixture(scope="module")
 def wrong(api, janitor):
     """All of them side by side."""
-    return {name: api.trigger(janitor.deployment_id, parameters, enforce=False) for name, (parameters, _) in WRONG.items()}
+    return {name: api.trigger(janitor.free_deployment(), parameters, enforce=False) for name, (parameters, _) in WRONG.items()}
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,25 @@ def test_the_log_level(idle, worker, config):
     assert len(one.output()) == size
 
 
+def test_the_files_of_prefect(idle, worker, config, tmp_path):
+    """The active profile and a key in it are read again; another server needs a restart."""
+    profiles = tmp_path / "profiles.toml"
+
+    def write(active, level, more=""):
+        profiles.write_text(f'active = "{active}"\n[profiles.{active}]\nPREFECT_LOGGING_LEVEL = "{level}"\n{more}')
+
+    config.write()
+    write("one", "INFO")
+    one = start(worker, idle, config, PREFECT_PROFILES_PATH=profiles)
+    write("two", "DEBUG", 'PREFECT_API_KEY = "hush-hush"\n')
+    config.reload(f"{AGAIN}logging.level is 'DEBUG' now, it was 'INFO'", f"{AGAIN}api.key has changed")
+    profiles.write_text(profiles.read_text().replace("LEVEL =", "LEVEL = ="))
+    config.reload(STAYS, f"{profiles}:3: ")
+    idle.result(idle.trigger(unique("None")))
+    one.wait_output("| DEBUG   |")
+    assert "hush" not in one.output()
+
+
 @pytest.mark.threads
 def test_the_limit(api, db, idle, old, worker, config):
     """A second body starts as soon as there is room for it."""
@@ -126,7 +145,7 @@ def test_a_broken_file_changes_nothing(api, idle, worker, config, text, words):
 def test_what_needs_a_restart(api, idle, worker, config, server):
     """It is named, each time, and all the rest is taken over."""
     config.write(api={"url": f'"{server.url}"'}, worker={"pool": f'"{idle.pool}"'})
-    start(worker, None, config, PREFECT_API_URL="")
+    start(worker, None, config, PREFECT_API_URL=None)
     other = unique("pool")
     config.write(api={"url": '"http://127.0.0.1:1/api"'}, worker={"pool": f'"{other}"', "limit": 5})
     pool = f"{AGAIN}worker.pool is '{other}' in it, and stays '{idle.pool}': only a restart can change it"

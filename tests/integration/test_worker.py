@@ -124,7 +124,7 @@ def test_limit(db, idle, old, worker):
 ], ids=["prefetch", "no prefetch"])
 def test_a_run_starts_at_its_time(db, idle, worker, arguments, settings):
     due = from_now(seconds=3)
-    runs = [idle.api.trigger(idle.deployment_id, {"config": {"states_to_clean": [unique("None")]}}, enforce=False,
+    runs = [idle.api.trigger(idle.free_deployment(), {"config": {"states_to_clean": [unique("None")]}}, enforce=False,
                              scheduled_time=str(due)) for _ in range(2)]
     worker(idle.pool, *arguments, **settings)
     for run_id in runs:

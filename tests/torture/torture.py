@@ -6,6 +6,7 @@ and the auditor compares every decision with every deletion.
 """
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -251,14 +252,17 @@ class Torture:
         self.db = Db(server.home)
         self.person = Person(server.url, self.db)
         self.pool = unique("torture")
-        name = unique("torture")
-        done = run_cli(server.url, "deploy", "--pool", self.pool, "--name", name, "--concurrency-limit", 0)
-        assert done.returncode == 0, done.stderr
-        self.deployment_id = self.person.deployment(name)["id"]
         self.old, self.bystanders = self.write_history()
         self.db.database.record_deletions("torture_gone")
         self.hands, self.server_thread = [], None
-        self.cleanups = [Cleanup(script, self.person, self.deployment_id) for script in schedule.scripts]
+        self.cleanups = [Cleanup(script, self.person, self.deploy()) for script in schedule.scripts]
+
+    def deploy(self):
+        """A deployment for each cleanup: of one deployment's runs only the newest asks. Returns its id."""
+        name = unique("torture")
+        done = run_cli(self.server.url, "deploy", "--pool", self.pool, "--name", name, "--concurrency-limit", 0)
+        assert done.returncode == 0, done.stderr
+        return self.person.deployment(name)["id"]
 
     def write_history(self):
         """Old runs by group, and runs that nobody may touch: younger ones of the same state, and old ones of another."""
@@ -317,7 +321,8 @@ class Torture:
     # --- the run --------------------------------------------------------------------------------------
 
     def states(self):
-        rows = self.db.query("SELECT id, state_type, state_name FROM flow_run WHERE deployment_id = ?", self.deployment_id)
+        rows = self.db.query("SELECT id, state_type, state_name FROM flow_run WHERE deployment_id IN (SELECT value FROM"
+                             " json_each(?))", json.dumps([cleanup.deployment_id for cleanup in self.cleanups]))
         return {row["id"]: (row["state_type"], row["state_name"]) for row in rows}
 
     def tick(self, interfere):

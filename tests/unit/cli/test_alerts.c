@@ -19,7 +19,7 @@
 #define BLOCK(capabilities) {.body = "{\"id\": \"" ID_B "\", \"block_schema\": {\"capabilities\": [" capabilities "]}}"}
 #define MATCH "\"match_related\":{\"prefect.resource.role\":\"deployment\",\"prefect.resource.id\":\"prefect.deployment." ID_A "\"}"
 #define LINK "http://ui.example/v2/runs/flow-run/{{ flow_run.id }}"
-#define MAX_STEPS 12
+#define MAX_STEPS 14
 
 /* Settings are not const. */
 static char hook[] = "http://hook/topsecret", slack[] = "slack-webhook/ops", secret[] = "secret/x", webhook[] = "webhook/x";
@@ -37,17 +37,17 @@ static const struct {
 	 {.notify_webhook = hook, .notify_stale_days = 2},
 	 {{.method = "GET", .path = OUR_BLOCK, .reply = BLOCK("")},
 	  {.method = "PATCH", .path = "/block_documents/" ID_B, .body = "\"url\":\"http://hook/topsecret\"", .reply = {.status = 204}},
-	  FIND("approval"), CREATE(MATCH), FIND("failure"),
+	  FIND("approval"), CREATE(MATCH), FIND("reminder"), CREATE("prefect-janitor.approval-reminder"), FIND("failure"),
 	  CREATE("\"type\":\"call-webhook\",\"block_document_id\":\"" ID_B "\",\"payload\":\"{% set days = 2 %}"), FIND("no success"),
 	  CREATE("\"within\":172800,"), DEPLOYED},
-	 0, "alert       approval (created)\nalert       failure (created)\nalert       no success (created)\n"},
+	 0, "alert       approval (created)\nalert       reminder (created)\nalert       failure (created)\nalert       no success (created)\n"},
 	{"a block that notifies, and no alert about days",
 	 {.notify_block = slack},
 	 {{.method = "GET", .path = "/block_types/slug/slack-webhook/block_documents/name/ops", .reply = BLOCK("\"notify\"")},
 	  FIND("approval"),
 	  CREATE("\"type\":\"send-notification\",\"block_document_id\":\"" ID_B "\",\"subject\":\"{{ deployment.name }}: an approval is needed\""),
-	  FIND("failure"), CREATE("\\n\\n" LINK), HAS("no success"), DELETE, {.method = "GET", .path = OUR_BLOCK, .reply = GONE}, DEPLOYED},
-	 0, "alert       approval (created)\nalert       failure (created)\nalert       no success (removed)\n"},
+	  FIND("reminder"), CREATE("nobody has decided yet"), FIND("failure"), CREATE("\\n\\n" LINK), HAS("no success"), DELETE, {.method = "GET", .path = OUR_BLOCK, .reply = GONE}, DEPLOYED},
+	 0, "alert       approval (created)\nalert       reminder (created)\nalert       failure (created)\nalert       no success (removed)\n"},
 	{"a block that sends nothing",
 	 {.notify_block = secret}, {{.method = "GET", .reply = BLOCK("")}}, ERR_USAGE, ""},
 	{"no such block", {.notify_block = webhook}, {{.method = "GET", .reply = GONE}}, ERR_USAGE, ""},
@@ -56,7 +56,7 @@ static const struct {
 	 {{.method = "GET", .reply = BLOCK("")}, FIND("approval"), {.method = "POST", .reply = {.status = 422}}}, ERR_INVALID, ""},
 	{"away with them",
 	 {.no_notify = true, .notify_webhook = hook},
-	 {HAS("approval"), DELETE, FIND("failure"), HAS("no success"), DELETE, {.method = "GET", .path = OUR_BLOCK, .reply = BLOCK("")},
+	 {HAS("approval"), DELETE, FIND("reminder"), FIND("failure"), HAS("no success"), DELETE, {.method = "GET", .path = OUR_BLOCK, .reply = BLOCK("")},
 	  {.method = "DELETE", .path = "/block_documents/" ID_B, .reply = {.status = 204}}},
 	 0, "alert       approval (removed)\nalert       no success (removed)\n"},
 };

@@ -96,10 +96,16 @@ static bool is_flag(const char *word)
 
 static bool is_variable(const char *word)
 {
+	static const char *const others[] = {"NO_COLOR", "NO_PROXY", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH",
+	                                     "SSL_CERT_FILE", "SSL_CERT_DIR"};
+
 	for (size_t i = 0; i < settings_option_count; i++)
 		if (settings_options[i].env != NULL && strcmp(settings_options[i].env, word) == 0)
 			return true;
-	return strcmp(word, "NO_COLOR") == 0 || strcmp(word, "NO_PROXY") == 0;
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		if (strcmp(word, others[i]) == 0)
+			return true;
+	return false;
 }
 
 static bool is_key(const char *word)

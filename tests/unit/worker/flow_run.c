@@ -13,7 +13,7 @@ void unit_flow_open(struct unit_flow *flow, struct http_server *server, const ch
 	memset(flow, 0, sizeof *flow);
 	flow->server = server;
 	(void)snprintf(flow->url, sizeof flow->url, "%s", http_server_url(server));
-	flow->settings = (struct settings){.api_url = flow->url, .request_timeout_ms = 30000, .limit = 1};
+	flow->settings = (struct settings){.api_url = flow->url, .request_timeout_ms = 30000, .limit = 1, .writes_at_once = 1};
 	worker_init(&flow->worker, &flow->settings);
 	(void)snprintf(flow->worker.name, sizeof flow->worker.name, "me");
 	(void)snprintf(flow->worker.instance, sizeof flow->worker.instance, OWN_INSTANCE);

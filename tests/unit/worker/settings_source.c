@@ -1,5 +1,6 @@
 #include "tests/unit/worker/settings_source.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +10,17 @@
 
 static void clean_environment(void)
 {
+	static const char *const more[] = {"PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_API",
+	                                   "PREFECT_TEST_MODE", "SSL_CERT_FILE", "SSL_CERT_DIR", "prefect_api_url"};
 	char name[100];
 
+	for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
+		(void)unsetenv(more[i]);
 	for (size_t i = 0; i < settings_option_count; i++) {
 		if (settings_options[i].env == NULL)
 			continue;
+		if (settings_options[i].env_first != NULL)
+			(void)unsetenv(settings_options[i].env_first);
 		(void)unsetenv(settings_options[i].env);
 		(void)snprintf(name, sizeof name, "%s_FILE", settings_options[i].env);
 		(void)unsetenv(name);
@@ -31,6 +38,44 @@ static void write_file(const char *text, char name[FILE_NAME_SIZE])
 	}
 }
 
+/* The names of the files in a source's folder, and their texts. */
+#define FILES(source)                                                                                          \
+	{                                                                                                        \
+		{".env", (source)->dotenv}, {"prefect.toml", (source)->prefect_toml}, {"pyproject.toml", (source)->pyproject}, \
+			{"profiles.toml", (source)->profiles}                                                              \
+	}
+
+/* Goes into a new folder with the source's files in it, which is PREFECT_HOME too. Returns where it was before. */
+static int enter_folder(const struct settings_source *source, char folder[FILE_NAME_SIZE])
+{
+	const char *const files[][2] = FILES(source);
+	int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)strcpy(folder, "/tmp/janitor-unit-XXXXXX");
+	if (before < 0 || mkdtemp(folder) == NULL || chdir(folder) != 0) {
+		perror(folder);
+		abort();
+	}
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		FILE *file = files[i][1] != NULL ? fopen(files[i][0], "w") : NULL;
+		if (file != NULL && (fputs(files[i][1], file) < 0 || fclose(file) != 0))
+			abort();
+	}
+	(void)setenv("PREFECT_HOME", folder, 1);
+	return before;
+}
+
+static void leave_folder(const struct settings_source *source, const char *folder, int before)
+{
+	const char *const files[][2] = FILES(source);
+
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+		(void)unlink(files[i][0]);
+	if (fchdir(before) != 0 || rmdir(folder) != 0)
+		abort();
+	(void)close(before);
+}
+
 int settings_from(const struct settings_source *source, struct settings *ret_settings, bool *ret_help, char *ret_file,
                   struct error *err)
 {
@@ -39,8 +84,10 @@ int settings_from(const struct settings_source *source, struct settings *ret_set
 	char at_file[] = "@FILE";
 	int argc = 0;
 	bool file_named = false;
+	char folder[FILE_NAME_SIZE];
 
 	clean_environment();
+	int before = enter_folder(source, folder);
 	ret_file[0] = '\0';
 	if (source->file != NULL)
 		write_file(source->file, ret_file);
@@ -64,6 +111,7 @@ int settings_from(const struct settings_source *source, struct settings *ret_set
 		free(argv[i]);
 	if (source->file != NULL)
 		(void)unlink(ret_file);
+	leave_folder(source, folder, before);
 	clean_environment();
 	return rc;
 }

@@ -55,8 +55,8 @@ static const struct {
 	 "pool", "\"a\""},
 	{"environment before file",
 	 {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", "e"}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"e\""},
-	{"an empty environment is none",
-	 {.env = {{"PREFECT_DEFAULT_WORK_POOL_NAME", ""}}, .file = "worker: { pool = \"f\"; };", .no_pool = ""}, "pool", "\"f\""},
+	{"an empty number in the environment is none",
+	 {.env = {{"PREFECT_WORKER_QUERY_SECONDS", ""}}, .file = "worker: { query_seconds = 5; };"}, "query_ms", "5000"},
 	{"no name", {.no_pool = NULL}, "worker_name", "null"},
 	/* arguments */
 	{"an argument", {.command = COMMAND_SHOW, .args = {"lucid-fox"}, .no_pool = ""}, "run", "\"lucid-fox\""},

@@ -79,6 +79,7 @@ static void tells_what_differs(void)
 		CHECK(row->name, fresh.with_healthcheck == now.with_healthcheck && fresh.webserver_port == now.webserver_port);
 		/* The fixed ones are as they were, the others as they are now. */
 		CHECK_STR(row->name, fresh.api_url, now.api_url);
+		CHECK_STR(row->name, fresh.api_url_from, now.api_url_from);
 		CHECK_STR(row->name, fresh.pool, now.pool);
 		CHECK_STR(row->name, fresh.worker_name != NULL ? fresh.worker_name : "",
 		          now.worker_name != NULL ? now.worker_name : "");

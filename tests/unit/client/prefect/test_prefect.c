@@ -177,6 +177,33 @@ static void says_what_to_look_at(void)
 	(void)api_close(&api, "cut off");
 }
 
+/* The address at which nobody is: where it comes from. */
+static void names_the_source_of_the_address(void)
+{
+	static const struct {
+		const char *name, *from;
+		bool is_default;
+		const char *want;
+	} rows[] = {
+		{"of a profile", "profile 'p' in /x", false, "; is the server running, and PREFECT_API_URL (from profile 'p' in /x) right?"},
+		{"the default one", "defaults", true,
+		 "; is the server running? http://127.0.0.1:1/api is the default address, as nothing names another: set PREFECT_API_URL, or"},
+	};
+
+	EACH(row, rows)
+	{
+		struct http_settings settings = {.url = "http://127.0.0.1:1/api", .url_from = row->from, .url_is_default = row->is_default,
+		                                 .connect_timeout_ms = 1000, .request_timeout_ms = 1000};
+		struct server_clock clock = {0};
+		struct error err;
+		struct prefect *prefect = prefect_new(&settings, &clock);
+
+		CHECK_RC(row->name, prefect_get(prefect, NULL, &err, "/x"), ERR_TRANSPORT, &err);
+		CHECK_HAS(row->name, err.text, row->want);
+		prefect_free(prefect);
+	}
+}
+
 static void hands_out_the_refusal(void)
 {
 	static const struct http_step steps[] = {
@@ -423,5 +450,5 @@ static void keeps_its_deadline(void)
 }
 
 UNIT_SUITE("client/prefect/prefect", TEST(turns_statuses_into_errors), TEST(hands_on_the_wish), TEST(cuts_long_words),
-           TEST(reads_answers), TEST(says_what_to_look_at), TEST(hands_out_the_refusal), TEST(fetches_csrf_tokens), TEST(renews_csrf_tokens),
+           TEST(reads_answers), TEST(says_what_to_look_at), TEST(names_the_source_of_the_address), TEST(hands_out_the_refusal), TEST(fetches_csrf_tokens), TEST(renews_csrf_tokens),
            TEST(learns_the_servers_clock), TEST(outlasts_jumps_of_our_clock), TEST(makes_addresses), TEST(keeps_its_deadline))

@@ -110,7 +110,7 @@ static void tells_the_limits(void)
 	AUTO_JSON *json = report_json(flow.ctx, &report, NULL);
 	CHECK_JSON("limits", json_object_get(json, "limits"),
 	           "{\"batch_size\": 50, \"batch_size_min\": 5, \"batch_pause_ms\": 700, \"batch_pause_max_ms\": 10000, "
-	           "\"batch_target_ms\": 1000, \"approval_timeout_s\": 3600, \"ai\": null}");
+	           "\"batch_target_ms\": 1000, \"approval_timeout_s\": 259200, \"ai\": null}");
 	AUTO_FREE char *markdown = report_markdown(json);
 	CHECK("shown", markdown != NULL && strstr(markdown, "| batches of 5 to 50 flow runs, pauses of 700 to 10000 ms") != NULL);
 	report.ended = true;
