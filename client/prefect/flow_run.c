@@ -88,7 +88,8 @@ static json_t *query_body(const struct flow_run_query *query)
 	const struct {
 		const char *name;
 		const json_t *filter;
-	} parts[] = {{"flow_runs", query->flow_runs}, {"flows", query->flows}, {"work_pools", query->work_pools}};
+	} parts[] = {{"flow_runs", query->flow_runs}, {"flows", query->flows}, {"task_runs", query->task_runs},
+		{"work_pools", query->work_pools}};
 
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
 		if (parts[i].filter != NULL && json_object_set(body, parts[i].name, (json_t *)(uintptr_t)parts[i].filter) != 0) {

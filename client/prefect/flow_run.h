@@ -48,6 +48,7 @@ int flow_run_glance(struct prefect *prefect, const char *id, int64_t ms, struct 
 struct flow_run_query {
 	const json_t *flow_runs;  /* FlowRunFilter */
 	const json_t *flows;      /* FlowFilter */
+	const json_t *task_runs;  /* TaskRunFilter: runs that have such a task run */
 	const json_t *work_pools; /* WorkPoolFilter */
 	const char *sort;         /* FlowRunSort; the server's default is ID_DESC */
 	int limit;                /* 0: a whole page, PREFECT_PAGE_MAX */
