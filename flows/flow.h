@@ -155,9 +155,16 @@ int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_val
 /* Stores @value (borrowed) in place of what may be there. */
 int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *value, struct error *err) MUST_CHECK;
 
-/* Says how far the body is, so that a restart that made progress can be told from one that did not: a run that kills
- * its worker again and again at the same place is given up. A few bytes; call it every few seconds. */
-int flow_note_progress(struct flow_ctx *ctx, int64_t done);
+/* How far the body is: kept with the run's labels, one request to note it. A restart that made progress can be told from one that
+ * did not by `done`: a run that kills its worker again and again at the same place is given up. */
+struct flow_progress {
+	int64_t done;     /* surely */
+	int64_t doubtful; /* at most so many more, by the call that comes next */
+	int64_t expected; /* what is left before that call */
+};
+int flow_note_progress(struct flow_ctx *ctx, const struct flow_progress *progress, struct error *err) MUST_CHECK;
+/* As it was noted last before this start of the body. False where it was not. */
+bool flow_noted_progress(const struct flow_ctx *ctx, struct flow_progress *ret_progress);
 
 /* --- asking a person ---------------------------------------------------------------------------------- */
 

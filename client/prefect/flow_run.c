@@ -138,9 +138,11 @@ int flow_run_set_pid(struct prefect *prefect, const char *id, const char *pid, s
 	return prefect_patch(prefect, json_pack("{s:s}", "infrastructure_pid", pid), err, "/flow_runs/%s", id);
 }
 
-int flow_run_delete(struct prefect *prefect, const char *id, struct error *err)
+int flow_run_delete(struct prefect *prefect, const char *id, bool *ret_ambiguous, struct error *err)
 {
-	return prefect_call(prefect, (struct prefect_request){.method = "DELETE", .repeat = PREFECT_REPEATABLE}, NULL,
+	*ret_ambiguous = false;
+	return prefect_call(prefect,
+	                    (struct prefect_request){.method = "DELETE", .repeat = PREFECT_ONCE, .ret_ambiguous = ret_ambiguous}, NULL,
 	                    err, "/flow_runs/%s", id);
 }
 
@@ -174,7 +176,7 @@ int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limi
 	int rc = prefect_call(prefect,
 	                      (struct prefect_request){.method = "POST",
 	                                               .body = body,
-	                                               .repeat = PREFECT_REPEATABLE,
+	                                               .repeat = PREFECT_ONCE,
 	                                               .ret_refusal = &refusal,
 	                                               .ret_ambiguous = ret_ambiguous},
 	                      &answer, err, "/flow_runs/bulk_delete");

@@ -247,6 +247,23 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, struct report repo
 	                        report.decision->notes));
 }
 
+/* The deletion ended before its end, by @err: nothing more is deleted, and it is said how far it came. */
+static enum flow_outcome fail_deletion(struct flow_ctx *ctx, struct report report, const struct deletion_result *result,
+                                       const struct error *err)
+{
+	const int64_t total = report.plan->total;
+	AUTO_TEXT message = {.max = 900};
+
+	deletion_settle(ctx, report.plan);
+	text_addf(&message, "deleted %" PRId64 " of %" PRId64 " flow runs, then stopped: %s", result->deleted, total, err->text);
+	report.outcome = "failed";
+	report.message = text_str(&message);
+	report.deleted = &result->deleted;
+	return finish(ctx, STATE_FAILED, &report,
+	              json_pack("{s:s, s:I, s:I, s:s}", "status", report.outcome, "deleted", (json_int_t)result->deleted, "matched",
+	                        (json_int_t)total, "reason", err->text));
+}
+
 /* What was decided about the plan, where somebody decided: for a report, so one look is enough. */
 static bool look_for_decision(struct flow_ctx *ctx, const struct report *report, struct decision *ret_decision)
 {
@@ -314,8 +331,7 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct report *
 	} else if (flow_halted(ctx)) {
 		outcome = halt_deletion(ctx, *report, result.deleted);
 	} else {
-		deletion_settle(ctx, report->plan);
-		outcome = fail(ctx, *report, &err);
+		outcome = fail_deletion(ctx, *report, &result, &err);
 	}
 	deletion_result_release(&result);
 	return outcome;

@@ -76,24 +76,43 @@ static int add_children(struct prefect *prefect, const json_t *filter, const jso
 	return 0;
 }
 
+/* Appends to @ids what is not in @known (the same as keys) yet. False without memory. */
+static bool append_new(json_t *ids, json_t *known, const json_t *found)
+{
+	size_t i;
+	json_t *id;
+
+	json_array_foreach(found, i, id)
+		if (json_object_get(known, json_string_value(id)) == NULL &&
+		    (json_object_set_new(known, json_string_value(id), json_true()) != 0 || json_array_append(ids, id) != 0))
+			return false;
+	return true;
+}
+
 int spared_find(struct prefect *prefect, time_us planned_at, const json_t *filters, json_t *ids, bool *ret_too_many, struct error *err)
 {
+	AUTO_JSON *unfinished = json_array();
 	AUTO_JSON *parents = json_array();
+	AUTO_JSON *known = json_object();
 	size_t from = 0;
 	size_t i;
 	json_t *filter;
 
-	int rc = parents == NULL ? error_nomem(err) : find_unfinished(prefect, planned_at, parents, err);
+	if (unfinished == NULL || parents == NULL || known == NULL)
+		return error_nomem(err);
+	int rc = find_unfinished(prefect, planned_at, unfinished, err);
+	if (rc == 0 && !append_new(parents, known, unfinished))
+		rc = error_nomem(err);
 	/* Level by level, those that have children themselves. */
 	for (int depth = 0; rc == 0 && depth < DEPTH_MAX && from < json_array_size(parents); depth++) {
 		AUTO_JSON *next = json_array();
-		size_t known = json_array_size(parents);
+		size_t level = json_array_size(parents);
 
 		rc = next == NULL ? error_nomem(err)
 		                  : add_children(prefect, NULL, parents, from, /* with_subflows= */ true, next, PARENTS_MAX, err);
-		if (rc == 0 && json_array_extend(parents, next) != 0)
+		if (rc == 0 && !append_new(parents, known, next))
 			rc = error_nomem(err);
-		from = known;
+		from = level;
 	}
 	json_array_foreach(filters, i, filter)
 		if (rc == 0)
