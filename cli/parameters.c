@@ -158,56 +158,47 @@ static int check_retention(const json_t *value, struct error *err)
 	                 "in the order of years, months, days, T, hours, minutes, seconds", text != NULL ? text : other != NULL ? other : "");
 }
 
-static int check_state(const json_t *allowed, const char *name, struct error *err)
-{
-	AUTO_TEXT names = {.max = 2000};
-	const char *meant = NULL;
-	size_t i;
-	json_t *one;
+/* The states and types that Prefect itself ends runs in, and states in which no run has ended. */
+static const char *const final_states[] = {"Completed", "Failed",  "Cancelled", "Crashed",   "TimedOut", "Cached",
+                                           "RolledBack", "COMPLETED", "FAILED", "CANCELLED", "CRASHED"};
+static const char *const other_states[] = {"Scheduled", "Late",      "Resuming", "AwaitingRetry", "AwaitingConcurrencySlot", "Pending",
+                                           "Running",   "Retrying",  "Paused",   "Suspended",     "Cancelling"};
 
-	json_array_foreach(allowed, i, one)
-	{
-		const char *other = json_string_value(one);
-		if (other == NULL)
-			continue;
-		if (strcmp(other, name) == 0)
-			return 0;
-		meant = strcasecmp(other, name) == 0 ? other : meant;
-		text_addf(&names, "%s%s", names.len > 0 ? ", " : "", other);
-	}
-	if (meant != NULL)
-		return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s; did you mean '%s'?", name, text_str(&names),
-		                 meant);
-	return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s", name, text_str(&names));
+static const char *same_but_for_case(const char *const *names, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(names[i], name) == 0)
+			return names[i];
+	for (size_t i = 0; i < count; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return names[i];
+	return NULL;
 }
 
-/* The names that the form offers; NULL where the schema lists none. */
-static const json_t *allowed_states(const json_t *schema)
+/* Any name may be that of a state of the user's own, but not one that looks like Prefect's. */
+static int check_state(const char *name, struct error *err)
 {
-	const json_t *config = json_object_get(json_object_get(schema, "properties"), "config");
-	const json_t *states = json_object_get(json_object_get(config, "properties"), "states_to_clean");
-	const json_t *names = json_object_get(json_object_get(states, "items"), "enum");
+	const char *meant = same_but_for_case(final_states, sizeof final_states / sizeof final_states[0], name);
+	const char *other = same_but_for_case(other_states, sizeof other_states / sizeof other_states[0], name);
 
-	return json_is_array(names) ? names : NULL;
+	if (meant != NULL && strcmp(meant, name) != 0)
+		return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is no state of Prefect; did you mean '%s'?", name, meant);
+	if (other != NULL)
+		return error_set(err, ERR_USAGE, "config.states_to_clean: a flow run that is %s has not ended, and is never cleaned", other);
+	return 0;
 }
 
 int parameters_check_schema(const json_t *deployment, const json_t *parameters, struct error *err)
 {
-	AUTO_JSON *ours = database_cleanup_schema();
-	const json_t *schema = deployment != NULL ? json_object_get(deployment, "parameter_openapi_schema") : ours;
 	const json_t *config = json_object_get(parameters, "config");
-	const json_t *allowed = allowed_states(schema);
 	size_t i;
 	json_t *name;
 
-	if (ours == NULL)
-		return error_nomem(err);
 	if (deployment != NULL && !json_is_true(json_object_get(deployment, "enforce_parameter_schema")))
 		return 0;
 	int rc = check_retention(json_object_get(config, "retention_period"), err);
-	if (allowed != NULL)
-		json_array_foreach(json_object_get(config, "states_to_clean"), i, name)
-			if (rc == 0)
-				rc = check_state(allowed, json_string_value(name), err);
+	json_array_foreach(json_object_get(config, "states_to_clean"), i, name)
+		if (rc == 0 && json_is_string(name))
+			rc = check_state(json_string_value(name), err);
 	return rc;
 }

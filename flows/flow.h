@@ -135,6 +135,7 @@ struct flow_artifact {
 	const char *key;         /* lower case letters, digits and dashes; its page in the UI shows those of all runs */
 	const char *description; /* Markdown; may be NULL */
 	const json_t *data;      /* borrowed: a string; for a table one that holds JSON, an array of objects */
+	char *ret_id;            /* UUID_SIZE bytes for its id, once it is there; may be NULL */
 };
 
 /* Writes it; tries again for some seconds. True where it is there. */
@@ -171,7 +172,7 @@ bool flow_noted_progress(const struct flow_ctx *ctx, struct flow_progress *ret_p
 struct flow_question {
 	const struct flow_form *form; /* borrowed */
 	const char *summary;          /* one phrase on what waits, for the state's message and so for alerts; borrowed */
-	int64_t timeout_s;            /* the server fails the run when nobody answers in time */
+	time_us until;                /* by the server's clock: it fails the run when nobody has answered by then */
 };
 
 /* Has this run been paused for its question since it was last started afresh? Then the stored plan is the

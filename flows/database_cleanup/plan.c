@@ -7,32 +7,78 @@
 #include "client/prefect/flow_run.h"
 #include "flows/database_cleanup/spared.h"
 
+/* What the policy's states come to. */
+struct chosen {
+	json_t *types;       /* owned: terminal types that are named as such, all their runs */
+	json_t *names;       /* owned: names of states */
+	json_t *other_types; /* owned: terminal types that are not in `types`: where the names are looked for */
+};
+
+static void chosen_release(struct chosen *chosen)
+{
+	json_decref(chosen->types);
+	json_decref(chosen->names);
+	json_decref(chosen->other_types);
+}
+
+/* Version 0.1 took everything for a name. */
+static int chosen_states(const struct plan *plan, struct chosen *ret_chosen, struct error *err)
+{
+	AUTO_JSON *terminal = state_terminal_types();
+	struct chosen chosen = {.types = json_array(), .names = json_array(), .other_types = json_array()};
+	bool made = terminal != NULL && chosen.types != NULL && chosen.names != NULL && chosen.other_types != NULL;
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(plan->states, i, one)
+		made = made && json_array_append(plan->version > 1 && json_list_has(terminal, one) ? chosen.types : chosen.names, one) == 0;
+	json_array_foreach(terminal, i, one)
+		made = made && (json_list_has(chosen.types, one) || json_array_append(chosen.other_types, one) == 0);
+	if (!made) {
+		chosen_release(&chosen);
+		return error_nomem(err);
+	}
+	*ret_chosen = chosen;
+	return 0;
+}
+
 /* The predicate of one slice. What each clause guarantees:
  *
- *   state.type.any_ = the terminal types   a run that is scheduled, pending, running, paused or cancelling
- *                                          never matches, whatever its state is called
- *   state.name.any_ = the wanted names     only the states that the policy names
+ *   state.type.any_ = terminal types       a run that is scheduled, pending, running, paused or cancelling
+ *                                          never matches, whatever its state is called. Of a slice of types those that the
+ *                                          policy names, of a slice of names all others: no run matches twice
+ *   state.name.any_ = the wanted names     only the states that the policy names; a slice of types has no such clause
  *   end_time.before_ = planned_at          only runs that had ended when the plan was made: nothing that ends
  *                                          later can enter the plan, and a run that is retried leaves it for
  *                                          good, since its new end lies later. A null end_time never matches.
  *   start_time.before_ = cutoff            "at or before": a run that started even a microsecond after the
  *                                          cutoff is younger than the retention period and never matches
  *
- * The server takes expected_start_time where start_time is null (coalesce, in all versions seen), so the two
+ * The server takes expected_start_time where start_time is null (coalesce, in all versions seen), so two
  * slices are kept apart by start_time.is_null_: runs that started, and runs that ended without a start, whose
  * age is the time for which they were scheduled. All clauses are joined by AND (`operator` defaults to and_).
  *   parent_task_run_id.is_null_            only where no subflow run is to be deleted: runs that nobody called
  *
+ * Where the age goes by the end (age_by), there is no clause of the start, and end_time.before_ is the cutoff.
+ *
  * One list per clause: Prefect 3.4 to 3.8 silently drop a state clause that has both any_ and not_any_. */
-static json_t *make_filter(time_us planned_at, time_us cutoff, json_t *states, bool started, bool top_level)
+static json_t *make_filter(const struct plan *plan, const struct chosen *chosen, bool by_type, bool started)
 {
-	return json_pack("{s:{s:{s:o}, s:{s:O}}, s:{s:o, s:b}, s:{s:o}, s:o*}",
+	json_t *name = by_type ? NULL : json_pack("{s:O}", "any_", chosen->names);
+	json_t *start = plan->by_end ? NULL : json_pack("{s:o, s:b}", "before_", json_time(plan->cutoff), "is_null_", !started);
+
+	if ((!by_type && name == NULL) || (!plan->by_end && start == NULL)) {
+		json_decref(name);
+		json_decref(start);
+		return NULL;
+	}
+	return json_pack("{s:{s:{s:O}, s:o*}, s:o*, s:{s:o}, s:o*}",
 	                 "state",
-	                 "type", "any_", state_terminal_types(),
-	                 "name", "any_", states,
-	                 "start_time", "before_", json_time(cutoff), "is_null_", !started,
-	                 "end_time", "before_", json_time(planned_at),
-	                 "parent_task_run_id", top_level ? json_pack("{s:b}", "is_null_", 1) : NULL);
+	                 "type", "any_", by_type ? chosen->types : chosen->other_types,
+	                 "name", name,
+	                 "start_time", start,
+	                 "end_time", "before_", json_time(plan->by_end ? plan->cutoff : plan->planned_at),
+	                 "parent_task_run_id", plan->top_level ? json_pack("{s:b}", "is_null_", 1) : NULL);
 }
 
 void plan_release(struct plan *plan)
@@ -44,15 +90,35 @@ void plan_release(struct plan *plan)
 	*plan = (struct plan){0};
 }
 
+static int add_slice(struct plan *plan, const struct chosen *chosen, bool by_type, bool started, struct error *err)
+{
+	struct slice *slice = &plan->slices[plan->slice_count++];
+
+	json_decref(slice->filter);
+	slice->by_type = by_type;
+	slice->filter = make_filter(plan, chosen, by_type, started);
+	return slice->filter != NULL ? 0 : error_nomem(err);
+}
+
+/* The same slices in the same order, whenever they are built. */
 static int build_filters(struct plan *plan, struct error *err)
 {
-	for (size_t i = 0; i < PLAN_SLICES_MAX; i++) {
-		json_decref(plan->slices[i].filter);
-		plan->slices[i].filter = make_filter(plan->planned_at, plan->cutoff, plan->states, /* started= */ i == 0, plan->top_level);
-		if (plan->slices[i].filter == NULL)
-			return error_nomem(err);
+	struct chosen chosen;
+
+	int rc = chosen_states(plan, &chosen, err);
+	if (rc != 0)
+		return rc;
+	plan->slice_count = 0;
+	for (int by_type = 0; rc == 0 && by_type <= 1; by_type++) {
+		bool any = by_type ? json_array_size(chosen.types) > 0
+		                   : json_array_size(chosen.names) > 0 && json_array_size(chosen.other_types) > 0;
+		if (any)
+			rc = add_slice(plan, &chosen, by_type, /* started= */ true, err);
+		if (any && rc == 0 && !plan->by_end)
+			rc = add_slice(plan, &chosen, by_type, /* started= */ false, err);
 	}
-	return 0;
+	chosen_release(&chosen);
+	return rc;
 }
 
 /* Times, states and filters; the counts stay 0. */
@@ -63,12 +129,12 @@ static int plan_build(const struct plan *like, json_t *states, const char *reten
 		.planned_at = like->planned_at,
 		.cutoff = like->cutoff,
 		.dry_run = like->dry_run,
+		.by_end = like->by_end,
 		.top_level = like->top_level,
 		.subflows = like->subflows,
 		.spared = like->spared,
 		.states = json_incref(states),
 		.retention = text_dup(retention),
-		.slice_count = PLAN_SLICES_MAX,
 	};
 
 	int rc = build_filters(&plan, err);
@@ -109,9 +175,9 @@ json_t *plan_encode(const struct plan *plan)
 	                         plan->retention, "states", plan->states, "dry_run", plan->dry_run, "slices", slices);
 	if (plan->version == 1 || json == NULL)
 		return json;
-	AUTO_JSON *subflows = json_pack("{s:b, s:I, s:I}", "top_level", plan->top_level, "subflows", (json_int_t)plan->subflows,
-	                                "spared", (json_int_t)plan->spared);
-	if (subflows != NULL && json_object_update(json, subflows) == 0)
+	AUTO_JSON *more = json_pack("{s:s, s:b, s:I, s:I}", "age_by", plan->by_end ? "end" : "start", "top_level", plan->top_level,
+	                            "subflows", (json_int_t)plan->subflows, "spared", (json_int_t)plan->spared);
+	if (more != NULL && json_object_update(json, more) == 0)
 		return json;
 	json_decref(json);
 	return NULL;
@@ -197,7 +263,8 @@ int plan_make(struct prefect *prefect, const struct policy *policy, time_us plan
 		                 "be that old", policy->retention);
 
 	int rc = plan_build(&(struct plan){.version = PLAN_VERSION, .planned_at = planned_at,
-	                                   .cutoff = planned_at - policy->retention_us, .dry_run = policy->dry_run},
+	                                   .cutoff = planned_at - policy->retention_us, .dry_run = policy->dry_run,
+	                                   .by_end = policy->age_by_end},
 	                    policy->states, policy->retention, &plan, err);
 	if (rc != 0)
 		return rc;
@@ -253,6 +320,7 @@ int plan_spare(struct prefect *prefect, const struct plan *plan, struct error *e
 
 struct stored_plan {
 	int64_t version;
+	char *age_by;
 	bool top_level;
 	int64_t subflows;
 	int64_t spared;
@@ -266,6 +334,7 @@ struct stored_plan {
 
 static const struct json_field stored_fields[] = {
 	{"version", JSON_KIND_INT, offsetof(struct stored_plan, version), true, NULL},
+	{"age_by", JSON_KIND_TEXT, offsetof(struct stored_plan, age_by), false, NULL},
 	{"top_level", JSON_KIND_BOOL, offsetof(struct stored_plan, top_level), false, NULL},
 	{"subflows", JSON_KIND_INT, offsetof(struct stored_plan, subflows), false, NULL},
 	{"spared", JSON_KIND_INT, offsetof(struct stored_plan, spared), false, NULL},
@@ -308,6 +377,7 @@ int plan_decode(const json_t *json, struct plan *ret_plan, struct error *err)
 	bool first = stored.version == 1;
 	rc = plan_build(&(struct plan){.version = first ? 1 : PLAN_VERSION, .planned_at = stored.planned_at, .cutoff = stored.cutoff,
 	                               .dry_run = stored.dry_run, .top_level = stored.top_level,
+	                               .by_end = stored.age_by != NULL && strcmp(stored.age_by, "end") == 0,
 	                               .subflows = first ? -1 : stored.subflows, .spared = stored.spared},
 	                stored.states, stored.retention, &plan, err);
 	if (rc == 0) {
@@ -389,4 +459,34 @@ json_t *slice_filter_ids(const struct slice *slice, json_t *ids, bool only)
 		return filter;
 	json_decref(filter);
 	return NULL;
+}
+
+json_t *slice_filter_state(const struct slice *slice, const char *state)
+{
+	const char *clause = slice->by_type ? "type" : "name";
+	json_t *filter = json_deep_copy(slice->filter);
+	json_t *states = json_object_get(filter, "state");
+	AUTO_JSON *wanted = json_string(state);
+
+	if (json_list_has(json_object_get(json_object_get(states, clause), "any_"), wanted) &&
+	    json_object_set_new(states, clause, json_pack("{s:[O]}", "any_", wanted)) == 0)
+		return filter;
+	json_decref(filter);
+	return NULL;
+}
+
+json_t *plan_look_filter(const struct plan *plan)
+{
+	AUTO_JSON *filter = json_deep_copy(plan->slices[0].filter);
+	json_t *state = json_object_get(filter, "state");
+	bool made = filter != NULL;
+
+	(void)json_object_del(json_object_get(filter, "start_time"), "is_null_");
+	for (size_t i = 1; made && i < plan->slice_count; i++)
+		if (plan->slices[i].by_type != plan->slices[0].by_type) {
+			/* Names come first; then the types, in place of those in which the names were looked for. */
+			json_t *type = json_object_get(json_object_get(plan->slices[i].filter, "state"), "type");
+			made = json_object_set(state, "type", type) == 0 && json_object_set_new(state, "operator", json_string("or_")) == 0;
+		}
+	return made ? json_incref(filter) : NULL;
 }
