@@ -106,17 +106,6 @@ int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *ad
 	return rc;
 }
 
-/* The digest of a plan, as the preview writes it: what others wrote into a form has no backticks that are not escaped. */
-#define SHOWN_SIZE (DIGEST_SIZE + 20)
-
-static bool shows_plan(const char *description, const struct plan *plan)
-{
-	char shown[SHOWN_SIZE];
-
-	(void)snprintf(shown, sizeof shown, PLAN_SHOWN "%s`", plan->digest);
-	return description != NULL && strstr(description, shown) != NULL;
-}
-
 static int other_plan(struct error *err)
 {
 	return error_set(err, ERR_DECODE, "the plan that is stored is not the one that was shown; nothing of it is deleted");
@@ -177,7 +166,7 @@ int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advic
 	int rc = read_kept(ctx, plan, &text, err);
 	if (rc == 0 && text == NULL && shown->description != NULL && strstr(shown->description, PLAN_SHOWN) != NULL) {
 		/* A run of version 0.1, which kept no text: what is shown stays. */
-		if (!shows_plan(shown->description, plan))
+		if (!preview_shows_plan(shown->description, plan))
 			return other_plan(err);
 		text = text_dup(shown->description);
 		rc = text != NULL ? 0 : error_nomem(err);
@@ -230,7 +219,7 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 	if (about != NULL && strcmp(json_string_value(about), plan->digest) != 0)
 		return doubt("the answer is about another plan", ret_decision, err);
 	/* The plan is read from the server again: it must be the one whose digest the person saw. */
-	if (!shows_plan(description, plan))
+	if (!preview_shows_plan(description, plan))
 		return doubt("the stored plan is not the one that was shown", ret_decision, err);
 	return decide(true, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
 }

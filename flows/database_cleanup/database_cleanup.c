@@ -252,16 +252,21 @@ static enum flow_outcome fail_deletion(struct flow_ctx *ctx, struct report repor
                                        const struct error *err)
 {
 	const int64_t total = report.plan->total;
+	const int64_t known = result->doubtful > 0 ? -1 : result->deleted;
 	AUTO_TEXT message = {.max = 900};
 
 	deletion_settle(ctx, report.plan);
-	text_addf(&message, "deleted %" PRId64 " of %" PRId64 " flow runs, then stopped: %s", result->deleted, total, err->text);
+	text_addf(&message, "deleted %" PRId64, result->deleted);
+	if (known < 0) /* a kill came between the call and its note */
+		text_addf(&message, " to %" PRId64, result->deleted + result->doubtful);
+	text_addf(&message, " of %" PRId64 " flow runs, then stopped: %s", total, err->text);
 	report.outcome = "failed";
 	report.message = text_str(&message);
-	report.deleted = &result->deleted;
+	report.deleted = &known;
 	return finish(ctx, STATE_FAILED, &report,
-	              json_pack("{s:s, s:I, s:I, s:s}", "status", report.outcome, "deleted", (json_int_t)result->deleted, "matched",
-	                        (json_int_t)total, "reason", err->text));
+	              json_pack("{s:s, s:o, s:I, s:s}", "status", report.outcome, "deleted",
+	                        known < 0 ? json_null() : json_integer((json_int_t)known), "matched", (json_int_t)total, "reason",
+	                        err->text));
 }
 
 /* What was decided about the plan, where somebody decided: for a report, so one look is enough. */

@@ -110,31 +110,38 @@ static bool begin_first(struct deletion *d)
 	d->begun_at = prefect_now(flow_api(d->ctx));
 	AUTO_JSON *value = json_pack("{s:s, s:I, s:o}", "plan", d->plan->digest, "matched", (json_int_t)d->matched, "at",
 	                             json_time(d->begun_at));
-	while (flow_note_progress(d->ctx, &none, &err) != 0 || flow_checkpoint_write(d->ctx, BEGUN_KEY, value, &err) != 0)
+	while (flow_note_progress(d->ctx, &none, &err) != 0)
+		if (!flow_retry(d->ctx, &err))
+			return flow_halted(d->ctx) ? false : deletion_end_noting(d, &err);
+	while (flow_checkpoint_write(d->ctx, BEGUN_KEY, value, &err) != 0)
 		if (!flow_retry(d->ctx, &err))
 			return flow_halted(d->ctx) ? false : deletion_end(d, &err);
 	return true;
 }
 
-/* A later start: how many of the plan were deleted by then, at most. */
-static bool begin_again(struct deletion *d)
+/* A later start: what the one before it noted. A worker of version 0.1 noted nothing that says it. */
+static bool take_note(struct deletion *d)
 {
 	struct flow_progress noted;
-	struct error err;
+	bool sound = flow_noted_progress(d->ctx, &noted) && noted.done <= d->begun && noted.expected <= d->begun - noted.done;
 
-	/* A worker of version 0.1 noted nothing that says it: what is missing counts as deleted by us. */
-	if (!flow_noted_progress(d->ctx, &noted) || noted.done > d->begun || noted.expected > d->begun - noted.done)
-		noted = (struct flow_progress){.done = d->begun > d->matched ? d->begun - d->matched : 0,
-		                               .expected = d->begun > d->matched ? d->matched : d->begun};
+	if (!sound)
+		noted = (struct flow_progress){.expected = d->begun};
 	d->budget.spent = noted.done;
 	d->budget.expected = noted.expected;
-	if (d->matched <= noted.expected)
-		budget_settle(&d->budget, noted.doubtful, d->matched);
-	/* Where it cannot be told whether the last call came to pass: no more match than did before it. */
-	d->budget.expected = noted.expected;
-	if (budget_check(&d->budget, d->matched, &err) != 0)
-		return deletion_end(d, &err);
-	return true;
+	d->doubtful = noted.doubtful;
+	return sound;
+}
+
+/* What matches now tells whether the last call of the start before came to pass; @before: as that start left it. */
+static void settle_note(struct deletion *d, bool noted, struct budget before)
+{
+	if (noted)
+		budget_settle(&before, d->doubtful, d->matched);
+	else /* what is missing counts as deleted by us */
+		before.spent = d->begun > d->matched ? d->begun - d->matched : 0;
+	d->budget.spent = before.spent;
+	d->doubtful = 0;
 }
 
 /* Reads or writes the checkpoint of the first start. */
@@ -144,20 +151,24 @@ static bool begin(struct deletion *d)
 
 	if (!deletion_spare(d))
 		return false;
-	d->budget = (struct budget){.approved = d->plan->total, .expected = d->plan->total};
-	if (!deletion_count_left(d, &d->matched))
-		return false;
 	while (read_begun(d->ctx, d->plan, &d->begun, &d->begun_at, &err) != 0)
 		if (!flow_retry(d->ctx, &err))
 			return flow_halted(d->ctx) ? false : deletion_end(d, &err);
+	flow_recovered(d->ctx);
 	d->again_started = d->begun >= 0;
 	if (d->begun > d->plan->total) {
 		(void)error_set(&err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' is not as this worker writes it; start a new run");
 		return deletion_end(d, &err);
 	}
-	bool ok = d->again_started ? begin_again(d) : begin_first(d);
-	flow_recovered(d->ctx);
-	return ok;
+	d->budget = (struct budget){.approved = d->plan->total, .expected = d->plan->total};
+	bool noted = d->again_started && take_note(d);
+	const struct budget before = d->budget;
+	if (!deletion_count_left(d, &d->matched))
+		return false;
+	if (!d->again_started)
+		return begin_first(d);
+	settle_note(d, noted, before);
+	return true;
 }
 
 /* How long the deletion took, with all starts and what lay between them. */
@@ -338,7 +349,7 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	pace_read(ctx, batch_size, &settings);
 	pace_init(&d.pace, &settings);
 	if (!flow_may_go_on(ctx) || !begin(&d)) {
-		*ret_result = (struct deletion_result){.deleted = d.budget.spent, .left = d.matched, .counted = true,
+		*ret_result = (struct deletion_result){.deleted = d.budget.spent, .doubtful = d.doubtful, .left = d.matched, .counted = true,
 		                                       .failed_ids = json_incref(failed_ids)};
 		return why_stopped(&d, err);
 	}

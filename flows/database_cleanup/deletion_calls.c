@@ -181,6 +181,12 @@ bool deletion_spare(struct deletion *d)
 	return result == CALL_HALT ? false : deletion_end(d, &err);
 }
 
+bool deletion_end_noting(struct deletion *d, struct error *err)
+{
+	(void)error_prefix(err, err->code, "how far it is cannot be noted");
+	return deletion_end(d, err);
+}
+
 /* Before a call that may delete @runs: a start after a kill has to know. Without that nothing is deleted. */
 static enum call note_call(struct deletion *d, int64_t runs)
 {
@@ -191,10 +197,10 @@ static enum call note_call(struct deletion *d, int64_t runs)
 
 	for (int tries = 1; again; tries++)
 		result = deletion_call_result(d, flow_note_progress(d->ctx, &progress, &err), tries, &err, &again);
+	d->noted = progress.done;
 	if (result != CALL_REFUSED)
 		return result;
-	(void)error_prefix(&err, err.code, "how far the deletion is cannot be noted");
-	(void)deletion_end(d, &err);
+	(void)deletion_end_noting(d, &err);
 	return CALL_HALT;
 }
 
@@ -352,6 +358,37 @@ static void note_single(struct deletion *d, json_t *id)
 	note_deleted(d, 1);
 }
 
+/* A run that left the slice after a try whose answer was lost: is it gone? Then that try deleted it, most likely. */
+static enum call is_gone(struct deletion *d, json_t *id, bool *ret_gone, struct error *err)
+{
+	struct flow_run run;
+	enum call result = CALL_REFUSED;
+	bool again = true;
+
+	for (int tries = 1; again; tries++) {
+		int rc = flow_run_read(flow_api(d->ctx), json_string_value(id), &run, err);
+		*ret_gone = rc == ERR_NOT_FOUND;
+		if (rc == 0)
+			flow_run_release(&run);
+		result = deletion_call_result(d, *ret_gone ? 0 : rc, tries, err, &again);
+	}
+	return result;
+}
+
+/* It is not in the slice any more. Where that cannot be told after a lost answer, the count at the end decides. True unless the body
+ * has to stop. */
+static bool settle_single(struct deletion *d, json_t *id, bool tried)
+{
+	bool gone = false;
+	struct error err;
+	enum call result = tried ? is_gone(d, id, &gone, &err) : CALL_OK;
+
+	d->uncertain = d->uncertain || result == CALL_REFUSED;
+	if (result == CALL_OK && gone)
+		note_single(d, id);
+	return result != CALL_HALT;
+}
+
 /* True unless the body has to stop. */
 static bool delete_single(struct deletion *d, const struct slice *slice, json_t *id)
 {
@@ -364,11 +401,8 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 		bool again;
 		enum call result = budget_room(&d->budget) > 0 ? still_in_slice(d, slice, id, &in_slice, &err) : CALL_OK;
 
-		if (result == CALL_OK && !in_slice) {
-			if (tried) /* by the try whose answer was lost, most likely: the count at the end shows it */
-				note_single(d, id);
-			return true; /* gone, or run again */
-		}
+		if (result == CALL_OK && !in_slice)
+			return settle_single(d, id, tried);
 		if (result == CALL_OK)
 			result = note_call(d, 1);
 		if (result == CALL_HALT)
@@ -376,7 +410,6 @@ static bool delete_single(struct deletion *d, const struct slice *slice, json_t 
 		int rc = result == CALL_OK ? flow_run_delete(flow_api(d->ctx), json_string_value(id), &ambiguous, &err) : err.code;
 
 		tried = tried || ambiguous;
-		d->uncertain = d->uncertain || ambiguous;
 		keep_pace(d, 1, rc, tries);
 		if (rc == ERR_NOT_FOUND && !tried)
 			return true; /* somebody else deleted it between the look and the call: what it leaves is not ours */
@@ -557,6 +590,9 @@ bool deletion_rest(struct deletion *d, int64_t ms)
 	int64_t until = clock_mono_ms() + ms;
 	int64_t left = ms;
 
+	/* Killed in the pause, nothing is in doubt. */
+	if (d->noted != d->budget.spent && note_call(d, 0) == CALL_HALT)
+		return false;
 	do {
 		if (!flow_wait(d->ctx, left < CHECK_EVERY_MS ? left : CHECK_EVERY_MS) || !flow_may_go_on(d->ctx) || !deletion_goes_on(d))
 			return false;

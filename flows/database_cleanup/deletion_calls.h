@@ -35,6 +35,8 @@ struct deletion {
 	int64_t progress_ms;    /* when progress was last logged */
 	int64_t progress_count;
 	struct budget budget;
+	int64_t doubtful;      /* deleted or not by a call that a kill cut off: the counts do not tell */
+	int64_t noted;         /* of it, as it was noted with the run last */
 	int64_t count_ms;       /* when to look next whether more runs match than should */
 	bool ended;             /* nothing more may be deleted: why */
 	struct error end;
@@ -63,6 +65,8 @@ bool deletion_given_up(const struct deletion *d);
 int64_t deletion_count(const struct deletion *d);
 /* Ends the deletion: nothing more is deleted, and the run ends with @err. Always false. */
 bool deletion_end(struct deletion *d, const struct error *err);
+/* The same, since how far the deletion is could not be noted with the run. */
+bool deletion_end_noting(struct deletion *d, struct error *err);
 /* From time to time: may the run go on, and do no more runs match than should? True unless the body has to stop. */
 bool deletion_goes_on(struct deletion *d);
 /* Before a batch: leaves out the subflow runs of parents that have not ended. True unless the body has to stop. */

@@ -302,7 +302,7 @@ int plan_spare(struct prefect *prefect, const struct plan *plan, struct error *e
 	AUTO_JSON *ids = json_array();
 	bool too_many = false;
 
-	if (plan->subflows == 0 || plan->top_level)
+	if ((plan->subflows == 0 && plan->spared == 0) || plan->top_level)
 		return 0;
 	if (filters == NULL || ids == NULL)
 		return error_nomem(err);

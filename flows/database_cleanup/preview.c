@@ -408,3 +408,11 @@ char *preview_markdown(const struct preview *preview, const struct plan *plan)
 	add_runs(&t, preview, plan);
 	return text_take(&t);
 }
+
+bool preview_shows_plan(const char *markdown, const struct plan *plan)
+{
+	char shown[sizeof PLAN_SHOWN + DIGEST_SIZE];
+
+	(void)snprintf(shown, sizeof shown, PLAN_SHOWN "%s`", plan->digest);
+	return markdown != NULL && strstr(markdown, shown) != NULL;
+}

@@ -55,6 +55,10 @@ int preview_collect(struct prefect *prefect, const struct plan *plan, struct pre
                     struct error *err) MUST_CHECK;
 void preview_release(struct preview *preview);
 
+/* Does @markdown (NULL: none) show the digest of this plan as a preview writes it? What others wrote into a name has no backticks that
+ * are not escaped. */
+bool preview_shows_plan(const char *markdown, const struct plan *plan);
+
 /* When a run started, or was to start. */
 time_us preview_run_age(const struct flow_run *run);
 

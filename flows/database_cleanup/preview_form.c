@@ -18,8 +18,6 @@ static void add_stays(struct text *t, const struct preview *preview, const struc
 	preview_stays_add(&preview->stays, plan, &stays);
 	if (stays.len > 0)
 		text_addf(t, "- Old runs that stay: %s\n", text_str(&stays));
-	if (!plan->by_end && preview->stays.ended_within > 0)
-		text_addf(t, "- %" PRId64 " of these ended within the period\n", preview->stays.ended_within);
 }
 
 static void add_duration(struct text *t, const struct preview *preview, const struct plan *plan)
@@ -63,7 +61,10 @@ char *preview_form_markdown(const struct preview *preview, const struct plan *pl
 	preview_add_states(preview, plan, &t);
 	text_addf(&t, "\n- Older than ");
 	preview_add_period(plan, &t);
-	text_addf(&t, ": %s at or before %s\n- With them go ", plan->by_end ? "ended" : "started", time_format_human(plan->cutoff, buf));
+	text_addf(&t, ": %s at or before %s", plan->by_end ? "ended" : "started", time_format_human(plan->cutoff, buf));
+	if (!plan->by_end && preview->stays.ended_within > 0)
+		text_addf(&t, "; %" PRId64 " of them ended after it", preview->stays.ended_within);
+	text_addf(&t, "\n- With them go ");
 	preview_add_extent(preview, plan, &t);
 	text_addf(&t, "\n");
 	add_stays(&t, preview, plan);

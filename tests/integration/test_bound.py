@@ -1,5 +1,6 @@
 """What is deleted is bound to what was seen: never more than was approved, never what came later, never a subflow that is needed."""
 
+import hashlib
 import json
 import uuid
 
@@ -58,7 +59,7 @@ def test_runs_that_join_while_no_worker_is_there(api, db, idle, old, history, wo
     one = worker(idle.pool)
     run_id = slow(idle, state)
     idle.answer(run_id, True)
-    idle.wait_left(ids, 30)
+    wait_until(lambda: api.run(run_id)["labels"].get("janitor.progress") == 10, 60, "the first batch is noted")
     one.kill()
     left = len(db.existing(ids))
     move_in(api, foreign, state)
@@ -67,8 +68,29 @@ def test_runs_that_join_while_no_worker_is_there(api, db, idle, old, history, wo
     assert len(db.existing(ids)) == left  # it did not even begin
 
 
+def test_killed_before_the_answer_and_runs_join(api, db, idle, old, history, worker, proxy):
+    """Whether the call came to pass cannot be told by the counts: it says so, and deletes no more."""
+    state, ids = old(40)
+    foreign = others(history, 15)
+    held = proxy.add(act.hold(), "POST", "/bulk_delete$", side="after")
+    one = worker(idle.pool, PREFECT_API_URL=proxy.url + "/api")
+    run_id = slow(idle, state)
+    idle.answer(run_id, True)
+    held.wait()
+    one.kill()
+    held.remove()
+    left = db.existing(ids)
+    assert len(left) == 30
+    move_in(api, foreign, state)
+    worker(idle.pool, name=one.name)
+    run = api.wait_state(run_id, "Failed", timeout=60)
+    assert "deleted 0 to 10 of 40 flow runs, then stopped" in run["state"]["message"]
+    assert db.states(run_id)[-1]["data"]["deleted"] is None
+    assert db.existing(ids) == left and db.existing(foreign) == set(foreign)
+
+
 def test_one_goes_and_one_joins(api, db, idle, old, history, worker):
-    """The number is the same, and never exceeded."""
+    """The number that match is the same, so that nobody can tell; what we delete never exceeds it all the same."""
     state, ids = old(20)
     foreign = others(history, 1)
     worker(idle.pool)
@@ -79,7 +101,8 @@ def test_one_goes_and_one_joins(api, db, idle, old, history, worker):
     api.delete(f"/flow_runs/{first}")
     move_in(api, foreign, state)
     api.wait_state(run_id, "Failed", "Completed", timeout=60)
-    assert 21 - len(db.existing(ids)) - len(db.existing(foreign)) <= 20
+    ours = 20 - len(db.existing(ids)) + 1 - len(db.existing(foreign)) - 1
+    assert db.states(run_id)[-1]["data"]["deleted"] == ours <= 20
 
 
 @pytest.mark.parametrize("again", ["retried", "running"])
@@ -126,7 +149,7 @@ def test_an_approval_whose_labels_are_refused(api, db, idle, old, worker, proxy)
     run_id = idle.ask(state)
     proxy.add(act.status(422), "PATCH", "/labels$", "janitor.progress", count=None)
     idle.answer(run_id, True)
-    assert "how far the deletion is cannot be noted" in idle.failure(run_id)
+    assert "deleted 0 of 3 flow runs, then stopped: how far it is cannot be noted: PATCH" in idle.failure(run_id)
     assert db.existing(ids) == set(ids)
 
 
@@ -216,10 +239,9 @@ def test_a_plan_of_version_0_1(api, db, idle, worker, old):
     run_id = idle.ask(family.state)
     one.kill()
     plan = json.loads(db.inputs(run_id)["cleanup-plan"])
-    old_plan = {key: value for key, value in plan.items() if key not in ("top_level", "subflows", "spared")} | {"version": 1}
+    old_plan = {key: value for key, value in plan.items() if key not in ("age_by", "top_level", "subflows", "spared")} | {"version": 1}
     old_plan["slices"][0]["count"] = 2  # it counted all of them
     canonical = json.dumps(old_plan, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    import hashlib
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     for key, value in (("cleanup-plan", json.dumps(old_plan)), ("paused-1-description", json.dumps(f"Plan `sha256:{digest}`"))):
         api.delete(f"/flow_runs/{run_id}/input/{key}")
