@@ -90,7 +90,7 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 	               answer.reason != NULL ? answer.reason : "no reason given");
 	state_answer_release(&answer);
 	if (paused)
-		store_form(ctx, question->form, reminder_time(prefect_now(ctx->prefect), until));
+		store_form(ctx, question->form, reminder_time(prefect_now(ctx->prefect), question->until));
 	*ret_outcome = paused ? FLOW_PARKED : FLOW_LEFT;
 	return paused || was_asked_now(ctx) ? 0 : rc;
 }
