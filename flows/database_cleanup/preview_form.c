@@ -26,8 +26,9 @@ static void add_duration(struct text *t, const struct preview *preview, const st
 
 	if (plan->dry_run || preview->pace <= 0)
 		return;
-	text_addf(t, "- Takes about %s, at the last cleanup's %.3g flow runs/s\n",
-	          span_format((int64_t)((double)plan->total / preview->pace * 1000), span), preview->pace);
+	double seconds = (double)plan->total / preview->pace;
+	text_addf(t, "- Takes %s%s, at the last cleanup's %.3g flow runs/s\n", seconds < 60 ? "less than a minute" : "about ",
+	          seconds < 60 ? "" : span_format((int64_t)seconds * 1000, span), preview->pace);
 }
 
 /* One line; all of it is on the page. */

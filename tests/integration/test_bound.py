@@ -119,6 +119,7 @@ def test_a_single_delete_looks_before_every_try(api, db, idle, old, worker, prox
         api.set_state(one, "SCHEDULED", "AwaitingRetry")
     else:
         api.set_state(one, "RUNNING")
+    proxy.add(act.nothing(), "POST", "/flow_runs/filter$", one).wait()  # the next look; a DELETE that is under way was refused
     refused.remove()
     result = idle.result(run_id)
     assert (result["deleted"], result["gone"], result["remaining"]) == (2, 1, 0)
