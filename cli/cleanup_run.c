@@ -4,9 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/prefect/artifact.h"
 #include "client/prefect/deployment.h"
 #include "client/prefect/run_input.h"
 #include "flows/database_cleanup/database_cleanup.h"
+#include "flows/database_cleanup/preview_page.h"
 #include "worker/question.h"
 
 /* Runs of one name that are told apart in an error. */
@@ -398,6 +400,31 @@ int cleanup_run_read(struct session *session, const struct cleanup_run *run, str
 			return error_nomem(err);
 		}
 	}
+	return 0;
+}
+
+/* One for each attempt of the run; its digest tells which is of this plan. */
+#define PAGES_READ 20
+
+int cleanup_run_preview(struct session *session, const struct cleanup_run *run, const struct plan *plan, char **ret_page,
+                        struct error *err)
+{
+	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", run->run.id, "key", "any_", PREVIEW_PAGE_KEY);
+	struct artifact *found;
+	size_t count;
+
+	*ret_page = NULL;
+	if (filter == NULL)
+		return error_nomem(err);
+	int rc = artifact_filter(session->prefect, &(struct artifact_query){.artifacts = filter, .limit = PAGES_READ}, &found, &count, err);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < count && *ret_page == NULL; i++) {
+		const char *markdown = json_string_value(found[i].data);
+		if (markdown != NULL && preview_shows_plan(markdown, plan))
+			*ret_page = text_dup(markdown);
+	}
+	artifacts_release(found, count);
 	return 0;
 }
 

@@ -43,6 +43,10 @@ int cleanup_run_check_open(struct session *session, const struct cleanup_run *ru
 int cleanup_run_read(struct session *session, const struct cleanup_run *run, struct plan *ret_plan,
                      char **ret_description, struct error *err) MUST_CHECK;
 
+/* The whole preview, from the artifact of this plan: Markdown, which the caller frees. *ret_page is NULL where it is not there. */
+int cleanup_run_preview(struct session *session, const struct cleanup_run *run, const struct plan *plan, char **ret_page,
+                        struct error *err) MUST_CHECK;
+
 /* The answer that the run got: an object (a new reference). ERR_NOT_FOUND where there is none. */
 int cleanup_run_answer(struct session *session, const struct cleanup_run *run, json_t **ret_answer,
                        struct error *err) MUST_CHECK;

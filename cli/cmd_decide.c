@@ -199,7 +199,7 @@ static int ask(struct session *session, const struct matter *matter, bool approv
 }
 
 /* The answer to the form, with who decided at the end of the notes. */
-static json_t *make_input(const struct settings *settings, bool approve)
+static json_t *make_input(const struct settings *settings, const struct plan *plan, bool approve)
 {
 	AUTO_TEXT notes = {.max = NOTES_MAX + WHO_SIZE + 40};
 	char who[WHO_SIZE];
@@ -209,7 +209,9 @@ static json_t *make_input(const struct settings *settings, bool approve)
 		text_addf(&notes, "%s (%s, prefect-janitor %s)", settings->notes, who_am_i(who), approve ? "approve" : "reject");
 	else
 		text_addf(&notes, "%s, with prefect-janitor %s", who_am_i(who), approve ? "approve" : "reject");
-	return json_pack("{s:b, s:s}", "approve", approve, "notes", text_str(&notes));
+	/* The form of version 0.1 has no field for it. */
+	return json_pack("{s:b, s:s, s:s*}", "approve", approve, "notes", text_str(&notes), "plan",
+	                 plan->version > 1 ? plan->digest : NULL);
 }
 
 /* Was a refusal caused by an earlier try of our own, whose answer was lost? Then our words are what is stored. */
@@ -272,7 +274,7 @@ static int report(struct session *session, const struct matter *matter, const js
 static int decide_matter(struct session *session, const struct matter *matter, bool approve, struct error *err)
 {
 	const struct settings *settings = session->settings;
-	AUTO_JSON *input = make_input(settings, approve);
+	AUTO_JSON *input = make_input(settings, &matter->plan, approve);
 	time_us since = matter->run.state.timestamp;
 	bool yes = settings->yes;
 	int rc = 0;

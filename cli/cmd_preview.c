@@ -8,7 +8,7 @@
 #include "cli/parameters.h"
 #include "cli/target.h"
 #include "flows/database_cleanup/agent_setup.h"
-#include "flows/database_cleanup/preview_table.h"
+#include "flows/database_cleanup/preview_page.h"
 
 #define INTRO                                                                                          \
 	"Shows what a cleanup would delete now, as its form shows it. Reads only: no run, no question, no\n" \

@@ -4,7 +4,7 @@
 #include "cli/question_view.h"
 
 #define INTRO                                                                                   \
-	"Shows a run of database-cleanup: its state, the whole preview as its form shows it, and once it was\n" \
+	"Shows a run of database-cleanup: its state, the whole preview with its tables, and once it was\n" \
 	"decided who or what decided, when, with which notes, and the result.\n"                       \
 	"\n"                                                                                          \
 	"Usage: prefect-janitor show RUN [OPTIONS]\n"
@@ -19,18 +19,24 @@ static int show(struct session *session, const struct cleanup_run *run, struct e
 {
 	struct plan plan = {0};
 	AUTO_FREE char *description = NULL;
+	AUTO_FREE char *page = NULL;
 	json_t *json = NULL;
 
 	int rc = cleanup_run_read(session, run, &plan, &description, err);
 	bool planned = rc == 0;
 	if (rc != 0 && rc != ERR_NOT_FOUND) /* nothing matched, or it has not come so far */
 		return rc;
+	rc = planned ? cleanup_run_preview(session, run, &plan, &page, err) : 0;
+	if (rc != 0) {
+		plan_release(&plan);
+		return rc;
+	}
 	if (session->settings->output == OUTPUT_JSON) {
-		rc = question_view_json(session, run, planned ? &plan : NULL, description, &json, err);
+		rc = question_view_json(session, run, planned ? &plan : NULL, description, page, &json, err);
 		if (rc == 0)
 			rc = command_print_json(json, err);
 	} else {
-		rc = question_view(session, run, planned ? description : "No preview: the run has made no plan.", stdout, err);
+		rc = question_view(session, run, page != NULL ? page : planned ? description : "No preview: the run has made no plan.", stdout, err);
 	}
 	plan_release(&plan);
 	return rc;

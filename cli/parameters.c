@@ -224,58 +224,46 @@ static int check_retention(const json_t *value, struct error *err)
 	                 "in the order of years, months, days, T, hours, minutes, seconds", text != NULL ? text : other != NULL ? other : "");
 }
 
-static int check_state(const json_t *allowed, const char *name, struct error *err)
+/* The states and types that Prefect itself ends runs in, and states in which no run has ended. */
+static const char *const final_states[] = {"Completed", "Failed",  "Cancelled", "Crashed",   "TimedOut", "Cached",
+                                           "RolledBack", "COMPLETED", "FAILED", "CANCELLED", "CRASHED"};
+static const char *const other_states[] = {"Scheduled", "Late",      "Resuming", "AwaitingRetry", "AwaitingConcurrencySlot", "Pending",
+                                           "Running",   "Retrying",  "Paused",   "Suspended",     "Cancelling"};
+
+/* Any name may be that of a state of the user's own, but not one that is nearly Prefect's. */
+static int check_state(const char *name, struct error *err)
 {
 	if (name == NULL) /* stored when no schema was enforced */
 		return error_set(err, ERR_USAGE, "config.states_to_clean: the deployment's has something that is no text; deploy it again");
 
-	AUTO_TEXT names = {.max = 2000};
-	struct nearest nearest = {.to = name != NULL ? name : ""};
+	struct nearest nearest = {.to = name};
 	char hint[NEAREST_SIZE];
-	size_t i;
-	json_t *one;
 
-	json_array_foreach(allowed, i, one)
-	{
-		const char *other = json_string_value(one);
-		if (other == NULL)
-			continue;
-		if (strcmp(other, name) == 0)
+	for (size_t i = 0; i < sizeof final_states / sizeof final_states[0]; i++) {
+		if (strcmp(final_states[i], name) == 0)
 			return 0;
-		nearest_offer(&nearest, other);
-		text_addf(&names, "%s%s", names.len > 0 ? ", " : "", other);
+		nearest_offer(&nearest, final_states[i]);
 	}
-	return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is not one of %s%s", name, text_str(&names),
-	                 nearest_hint(&nearest, "", hint));
-}
-
-/* The names that the form offers; NULL where the schema lists none. */
-static const json_t *allowed_states(const json_t *schema)
-{
-	const json_t *config = json_object_get(json_object_get(schema, "properties"), "config");
-	const json_t *states = json_object_get(json_object_get(config, "properties"), "states_to_clean");
-	const json_t *names = json_object_get(json_object_get(states, "items"), "enum");
-
-	return json_is_array(names) ? names : NULL;
+	for (size_t i = 0; i < sizeof other_states / sizeof other_states[0]; i++)
+		if (strcasecmp(other_states[i], name) == 0)
+			return error_set(err, ERR_USAGE, "config.states_to_clean: a flow run that is %s has not ended, and is never cleaned",
+			                 other_states[i]);
+	if (*nearest_hint(&nearest, "", hint) == '\0')
+		return 0;
+	return error_set(err, ERR_USAGE, "config.states_to_clean: '%.80s' is no state of Prefect%s", name, hint);
 }
 
 int parameters_check_schema(const json_t *deployment, const json_t *parameters, struct error *err)
 {
-	AUTO_JSON *ours = database_cleanup_schema();
-	const json_t *schema = deployment != NULL ? json_object_get(deployment, "parameter_openapi_schema") : ours;
 	const json_t *config = json_object_get(parameters, "config");
-	const json_t *allowed = allowed_states(schema);
 	size_t i;
 	json_t *name;
 
-	if (ours == NULL)
-		return error_nomem(err);
 	if (deployment != NULL && !json_is_true(json_object_get(deployment, "enforce_parameter_schema")))
 		return 0;
 	int rc = check_retention(json_object_get(config, "retention_period"), err);
-	if (allowed != NULL)
-		json_array_foreach(json_object_get(config, "states_to_clean"), i, name)
-			if (rc == 0)
-				rc = check_state(allowed, json_string_value(name), err);
+	json_array_foreach(json_object_get(config, "states_to_clean"), i, name)
+		if (rc == 0)
+			rc = check_state(json_string_value(name), err);
 	return rc;
 }

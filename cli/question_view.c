@@ -156,7 +156,7 @@ int question_view(struct session *session, const struct cleanup_run *run, const 
 }
 
 int question_view_json(struct session *session, const struct cleanup_run *run, const struct plan *plan, const char *description,
-                       json_t **ret_json, struct error *err)
+                       const char *page, json_t **ret_json, struct error *err)
 {
 	AUTO_JSON *json = cleanup_run_json(session, run);
 	AUTO_JSON *outcome = NULL;
@@ -167,8 +167,8 @@ int question_view_json(struct session *session, const struct cleanup_run *run, c
 		return rc;
 	if (run->decided_at != 0 && cleanup_run_answer(session, run, &answer, NULL) != 0)
 		answer = json_null();
-	AUTO_JSON *rest = json_pack("{s:o, s:o, s:s?, s:o, s:O?}", "total", plan != NULL ? json_integer(plan->total) : json_null(),
-	                            "digest", plan != NULL ? json_string(plan->digest) : json_null(), "description", description, "plan",
+	AUTO_JSON *rest = json_pack("{s:o, s:o, s:s?, s:s?, s:o, s:O?}", "total", plan != NULL ? json_integer(plan->total) : json_null(),
+	                            "digest", plan != NULL ? json_string(plan->digest) : json_null(), "description", description, "preview", page, "plan",
 	                            plan != NULL ? plan_encode(plan) : json_null(), "answer", answer);
 	if (json == NULL || rest == NULL || json_object_update(json, rest) != 0 || json_object_update(json, outcome) != 0)
 		return error_nomem(err);

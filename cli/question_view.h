@@ -12,8 +12,9 @@ int question_view(struct session *session, const struct cleanup_run *run, const 
                   struct error *err) MUST_CHECK;
 
 /* The same for scripts, an object (a new reference) that always has the same keys: those of cleanup_run_json() and outcome_read(), and
- * `total`, `digest`, `description`, `plan`, `answer` (as it is stored), null where there is none. @plan and @description may be NULL. */
+ * `total`, `digest`, `description` (above the form), `preview` (the artifact), `plan`, `answer` (as it is stored), null where there is
+ * none. @plan, @description and @page may be NULL. */
 int question_view_json(struct session *session, const struct cleanup_run *run, const struct plan *plan, const char *description,
-                       json_t **ret_json, struct error *err) MUST_CHECK;
+                       const char *page, json_t **ret_json, struct error *err) MUST_CHECK;
 
 #endif

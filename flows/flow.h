@@ -135,6 +135,7 @@ struct flow_artifact {
 	const char *key;         /* lower case letters, digits and dashes; its page in the UI shows those of all runs */
 	const char *description; /* Markdown; may be NULL */
 	const json_t *data;      /* borrowed: a string; for a table one that holds JSON, an array of objects */
+	char *ret_id;            /* UUID_SIZE bytes for its id, once it is there; may be NULL */
 };
 
 /* Writes it; tries again for some seconds. True where it is there. */
@@ -155,16 +156,23 @@ int flow_checkpoint_read(struct flow_ctx *ctx, const char *key, json_t **ret_val
 /* Stores @value (borrowed) in place of what may be there. */
 int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *value, struct error *err) MUST_CHECK;
 
-/* Says how far the body is, so that a restart that made progress can be told from one that did not: a run that kills
- * its worker again and again at the same place is given up. A few bytes; call it every few seconds. */
-int flow_note_progress(struct flow_ctx *ctx, int64_t done);
+/* How far the body is: kept with the run's labels, one request to note it. A restart that made progress can be told from one that
+ * did not by `done`: a run that kills its worker again and again at the same place is given up. */
+struct flow_progress {
+	int64_t done;     /* surely */
+	int64_t doubtful; /* at most so many more, by the call that comes next */
+	int64_t expected; /* what is left before that call */
+};
+int flow_note_progress(struct flow_ctx *ctx, const struct flow_progress *progress, struct error *err) MUST_CHECK;
+/* As it was noted last before this start of the body. False where it was not. */
+bool flow_noted_progress(const struct flow_ctx *ctx, struct flow_progress *ret_progress);
 
 /* --- asking a person ---------------------------------------------------------------------------------- */
 
 struct flow_question {
 	const struct flow_form *form; /* borrowed */
 	const char *summary;          /* one phrase on what waits, for the state's message and so for alerts; borrowed */
-	int64_t timeout_s;            /* the server fails the run when nobody answers in time */
+	time_us until;                /* by the server's clock: it fails the run when nobody has answered by then */
 };
 
 /* Has this run been paused for its question since it was last started afresh? Then the stored plan is the

@@ -67,10 +67,9 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 	if (!flow_may_go_on(ctx))
 		return error_set(err, ERR_STOPPED, "stopped");
 
-	time_us until = prefect_now(ctx->prefect) + question->timeout_s * US_PER_SEC;
 	const struct question *q = &ctx->question;
 	char keys[4][QUESTION_KEY_SIZE];
-	AUTO_JSON *details = json_pack("{s:o, s:s, s:b, s:{s:s, s:s, s:s}}", "pause_timeout", json_time(until), "pause_key",
+	AUTO_JSON *details = json_pack("{s:o, s:s, s:b, s:{s:s, s:s, s:s}}", "pause_timeout", json_time(question->until), "pause_key",
 	                               question_pause_key(q, keys[0]), "pause_reschedule", 0, "run_input_keyset",
 	                               "schema", question_input_key(q, "schema", keys[1]),
 	                               "description", question_input_key(q, "description", keys[2]),
@@ -78,9 +77,9 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 	if (details == NULL) /* a pause without them would never end */
 		return error_nomem(err);
 	flow_log(ctx, LOG_LEVEL_INFO, "waiting for an approval until %s: open this run and choose Resume",
-	         time_format_human(until, buf));
+	         time_format_human(question->until, buf));
 	AUTO_TEXT message = {.max = STATE_MESSAGE_MAX};
-	text_addf(&message, "%s; waiting for an approval until %s", question->summary, time_format_human(until, buf));
+	text_addf(&message, "%s; waiting for an approval until %s", question->summary, time_format_human(question->until, buf));
 	rc = flow_ctx_propose(ctx, &(struct state_proposal){.type = STATE_PAUSED, .name = "Paused", .message = text_str(&message),
 	                                           .details = details}, &answer, err);
 	if (rc != 0)
@@ -91,7 +90,7 @@ int flow_ask(struct flow_ctx *ctx, const struct flow_question *question, enum fl
 	               answer.reason != NULL ? answer.reason : "no reason given");
 	state_answer_release(&answer);
 	if (paused)
-		store_form(ctx, question->form, reminder_time(prefect_now(ctx->prefect), until));
+		store_form(ctx, question->form, reminder_time(prefect_now(ctx->prefect), question->until));
 	*ret_outcome = paused ? FLOW_PARKED : FLOW_LEFT;
 	return paused || was_asked_now(ctx) ? 0 : rc;
 }

@@ -152,9 +152,25 @@ int flow_checkpoint_write(struct flow_ctx *ctx, const char *key, const json_t *v
 	return run_input_replace(ctx->prefect, ctx->run.id, key, value, err);
 }
 
-int flow_note_progress(struct flow_ctx *ctx, int64_t done)
+int flow_note_progress(struct flow_ctx *ctx, const struct flow_progress *progress, struct error *err)
 {
-	return flow_run_set_labels(ctx->prefect, ctx->run.id, json_pack("{s:I}", LABEL_PROGRESS, (json_int_t)done), NULL);
+	json_t *labels = json_pack("{s:I, s:I, s:I}", LABEL_PROGRESS, (json_int_t)progress->done, LABEL_DOUBTFUL,
+	                           (json_int_t)progress->doubtful, LABEL_EXPECTED, (json_int_t)progress->expected);
+
+	return labels == NULL ? error_nomem(err) : flow_run_set_labels(ctx->prefect, ctx->run.id, labels, err);
+}
+
+bool flow_noted_progress(const struct flow_ctx *ctx, struct flow_progress *ret_progress)
+{
+	const json_t *done = json_object_get(ctx->run.labels, LABEL_PROGRESS);
+	const json_t *doubtful = json_object_get(ctx->run.labels, LABEL_DOUBTFUL);
+	const json_t *expected = json_object_get(ctx->run.labels, LABEL_EXPECTED);
+
+	if (!json_is_integer(done) || !json_is_integer(doubtful) || !json_is_integer(expected) || json_integer_value(done) < 0 ||
+	    json_integer_value(doubtful) < 0 || json_integer_value(expected) < 0)
+		return false;
+	*ret_progress = (struct flow_progress){json_integer_value(done), json_integer_value(doubtful), json_integer_value(expected)};
+	return true;
 }
 
 /* --- halting and waiting ------------------------------------------------------------------------------ */

@@ -1,5 +1,7 @@
 #include "worker/flow_ctx.h"
 
+#include <string.h>
+
 #define ARTIFACT_TRIES 4
 #define ARTIFACT_WAIT_MS 500
 /* For a report, which must not be lost to an outage of a minute or two. */
@@ -92,8 +94,11 @@ static bool write_artifact(struct flow_ctx *ctx, const struct flow_artifact *art
 		text.description = artifact->description;
 		text.data = artifact->data;
 		int rc = timeline_put(&ctx->timeline, &text, id, &err);
-		if (rc == 0)
+		if (rc == 0) {
+			if (artifact->ret_id != NULL)
+				memcpy(artifact->ret_id, id, UUID_SIZE);
 			return true;
+		}
 		*ret_later = trouble_is_passing(&err) || rc == ERR_STOPPED;
 		if (rc == ERR_STOPPED || rc == ERR_INVALID || tries >= tries_of(ctx, *ret_later ? more : 0) ||
 		    !wait_for_artifact(ctx, tries, more > 0))

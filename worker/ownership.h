@@ -17,6 +17,8 @@
 #define LABEL_INSTANCE "janitor.instance"
 /* How far a deletion has come; a part of what tells whether a restart made progress. */
 #define LABEL_PROGRESS "janitor.progress"
+#define LABEL_DOUBTFUL "janitor.doubtful"
+#define LABEL_EXPECTED "janitor.expected"
 
 /* Set when the run's log says how a wait for an answer ended, so that it is said once. */
 #define LABEL_ENDED "janitor.ended"

@@ -380,3 +380,14 @@ int json_decode_list(const json_t *list, const struct json_field *fields, size_t
 	*ret_count = rows;
 	return 0;
 }
+
+bool json_list_has(const json_t *list, const json_t *value)
+{
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(list, i, one)
+		if (json_equal(one, value))
+			return true;
+	return false;
+}

@@ -82,6 +82,9 @@ json_t *json_time_or_null(time_us t);
 /* The string under @key, borrowed; "" where there is none. */
 const char *json_text_of(const json_t *object, const char *key);
 
+/* Is @value (by json_equal()) in the array @list? NULL is in none. */
+bool json_list_has(const json_t *list, const json_t *value);
+
 /* True where @text is a UUID; copied in lower case to @ret_uuid. */
 bool uuid_parse_text(const char *text, char ret_uuid[UUID_SIZE]);
 /* A new random one. */

@@ -48,6 +48,16 @@ int flow_ensure(struct prefect *prefect, const char *name, struct flow *ret_flow
 	return rc != 0 ? rc : json_decode(answer, JSON_TABLE(flow_fields), ret_flow, sizeof *ret_flow, err);
 }
 
+int flow_count(struct prefect *prefect, const json_t *flow_runs, int64_t *ret_count, struct error *err)
+{
+	return prefect_count(prefect, json_pack("{s:O}", "flow_runs", flow_runs), ret_count, err, "/flows/count");
+}
+
+int deployment_count(struct prefect *prefect, const json_t *flow_runs, int64_t *ret_count, struct error *err)
+{
+	return prefect_count(prefect, json_pack("{s:O}", "flow_runs", flow_runs), ret_count, err, "/deployments/count");
+}
+
 int flow_filter(struct prefect *prefect, const json_t *flow_runs, int64_t offset, struct flow **ret_flows,
                 size_t *ret_count, struct error *err)
 {

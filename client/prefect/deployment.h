@@ -32,6 +32,10 @@ int flow_filter(struct prefect *prefect, const json_t *flow_runs, int64_t offset
                 size_t *ret_count, struct error *err) MUST_CHECK;
 void flows_release(struct flow *flows, size_t count);
 
+/* POST /flows/count, POST /deployments/count: those that have flow runs which match @flow_runs (FlowRunFilter). */
+int flow_count(struct prefect *prefect, const json_t *flow_runs, int64_t *ret_count, struct error *err) MUST_CHECK;
+int deployment_count(struct prefect *prefect, const json_t *flow_runs, int64_t *ret_count, struct error *err) MUST_CHECK;
+
 /* GET /deployments/{id}. */
 int deployment_read(struct prefect *prefect, const char *id, struct deployment *ret_deployment,
                     struct error *err) MUST_CHECK;

@@ -88,7 +88,8 @@ static json_t *query_body(const struct flow_run_query *query)
 	const struct {
 		const char *name;
 		const json_t *filter;
-	} parts[] = {{"flow_runs", query->flow_runs}, {"flows", query->flows}, {"work_pools", query->work_pools}};
+	} parts[] = {{"flow_runs", query->flow_runs}, {"flows", query->flows}, {"task_runs", query->task_runs},
+		{"work_pools", query->work_pools}};
 
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
 		if (parts[i].filter != NULL && json_object_set(body, parts[i].name, (json_t *)(uintptr_t)parts[i].filter) != 0) {
@@ -189,9 +190,11 @@ int flow_run_set_pid(struct prefect *prefect, const char *id, const char *pid, s
 	return prefect_patch(prefect, json_pack("{s:s}", "infrastructure_pid", pid), err, "/flow_runs/%s", id);
 }
 
-int flow_run_delete(struct prefect *prefect, const char *id, struct error *err)
+int flow_run_delete(struct prefect *prefect, const char *id, bool *ret_ambiguous, struct error *err)
 {
-	return prefect_call(prefect, (struct prefect_request){.method = "DELETE", .repeat = PREFECT_REPEATABLE}, NULL,
+	*ret_ambiguous = false;
+	return prefect_call(prefect,
+	                    (struct prefect_request){.method = "DELETE", .repeat = PREFECT_ONCE, .ret_ambiguous = ret_ambiguous}, NULL,
 	                    err, "/flow_runs/%s", id);
 }
 
@@ -225,7 +228,7 @@ int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limi
 	int rc = prefect_call(prefect,
 	                      (struct prefect_request){.method = "POST",
 	                                               .body = body,
-	                                               .repeat = PREFECT_REPEATABLE,
+	                                               .repeat = PREFECT_ONCE,
 	                                               .ret_refusal = &refusal,
 	                                               .ret_ambiguous = ret_ambiguous},
 	                      &answer, err, "/flow_runs/bulk_delete");

@@ -48,6 +48,7 @@ int flow_run_glance(struct prefect *prefect, const char *id, int64_t ms, struct 
 struct flow_run_query {
 	const json_t *flow_runs;  /* FlowRunFilter */
 	const json_t *flows;      /* FlowFilter */
+	const json_t *task_runs;  /* TaskRunFilter: runs that have such a task run */
 	const json_t *work_pools; /* WorkPoolFilter */
 	const char *sort;         /* FlowRunSort; the server's default is ID_DESC */
 	int limit;                /* 0: a whole page, PREFECT_PAGE_MAX */
@@ -73,8 +74,9 @@ int flow_run_count(struct prefect *prefect, const struct flow_run_query *query, 
 int flow_run_set_labels(struct prefect *prefect, const char *id, json_t *labels, struct error *err) MUST_CHECK;
 int flow_run_set_pid(struct prefect *prefect, const char *id, const char *pid, struct error *err) MUST_CHECK;
 
-/* DELETE /flow_runs/{id}. ERR_NOT_FOUND where it is gone already. */
-int flow_run_delete(struct prefect *prefect, const char *id, struct error *err) MUST_CHECK;
+/* DELETE /flow_runs/{id}. ERR_NOT_FOUND where it is gone already. Not repeated where the answer is lost: @ret_ambiguous says
+ * that it may have been deleted. */
+int flow_run_delete(struct prefect *prefect, const char *id, bool *ret_ambiguous, struct error *err) MUST_CHECK;
 
 /* POST /flow_runs/bulk_delete (since 3.6): finds and deletes up to @limit runs that match the filter, in one
  * transaction, and returns how many. On SQLite nothing can come between the two; on PostgreSQL (READ COMMITTED) a run
@@ -82,8 +84,7 @@ int flow_run_delete(struct prefect *prefect, const char *id, struct error *err) 
  * ERR_NO_ROUTE: this server does not have it. ERR_INVALID: where the limit was too large,
  * @ret_max is set to the largest that the server takes, else to 0.
  * @ret_ids (may be NULL): those runs' ids, a new array, on success only.
- * @ret_ambiguous: the call failed, but runs may have been deleted (also true for a success after a
- * try whose answer was lost). */
+ * @ret_ambiguous: the call failed, but runs may have been deleted. It is not repeated then. */
 int flow_run_bulk_delete(struct prefect *prefect, const json_t *filter, int limit, int64_t *ret_deleted,
                          json_t **ret_ids, int *ret_max, bool *ret_ambiguous, struct error *err) MUST_CHECK;
 

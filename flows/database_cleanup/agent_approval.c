@@ -10,7 +10,7 @@
 #include "flows/database_cleanup/agent_decision.h"
 #include "flows/database_cleanup/agent_setup.h"
 #include "flows/database_cleanup/agent_verdict.h"
-#include "flows/database_cleanup/preview_table.h"
+#include "flows/database_cleanup/preview_page.h"
 
 /* The MCP server says that Prefect does not answer, while it answers this worker. */
 #define UNREACHABLE_MAX 3
@@ -133,9 +133,10 @@ static int make_setup(struct flow_ctx *ctx, const struct flow_ai *ai, const stru
                       struct error *err)
 {
 	struct preview preview;
+	char page[UUID_SIZE];
 	int rc;
 
-	while ((rc = preview_show(ctx, plan, &preview, err)) != 0)
+	while ((rc = preview_show(ctx, plan, NULL, &preview, page, err)) != 0)
 		if (!flow_retry(ctx, err))
 			return rc;
 	flow_recovered(ctx);

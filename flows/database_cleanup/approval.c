@@ -9,7 +9,8 @@
 #include "flows/database_cleanup/agent_approval.h"
 #include "flows/database_cleanup/agent_decision.h"
 #include "flows/database_cleanup/agent_verdict.h"
-#include "flows/database_cleanup/preview_table.h"
+#include "flows/database_cleanup/preview_form.h"
+#include "flows/database_cleanup/preview_page.h"
 
 /* Job variable of the pool, and its default there. */
 #define TIMEOUT_VARIABLE "approval_timeout"
@@ -17,37 +18,38 @@
 #define TIMEOUT_MIN_S 10
 #define TIMEOUT_MAX_S (30 * 86400)
 
-/* Of a form, in bytes: a preview, and an agent's advice. */
-#define DESCRIPTION_MAX (160 * 1024)
-_Static_assert(PREVIEW_MARKDOWN_MAX + AGENT_ADVICE_ROOM <= DESCRIPTION_MAX, "what an agent writes cannot prevent the form");
-
 /* What is kept of the notes, in bytes. */
 #define NOTES_MAX 4000
 
 EMBED_DECLARE(flows_database_cleanup_approval_schema_json);
+EMBED_DECLARE(flows_database_cleanup_approval_0_1_schema_json);
 
-/* The preview, and below it, next to the form's fields, the advice. */
-static char *describe(const struct preview *preview, const struct plan *plan, const json_t *advice)
+/* The fields. That of the plan takes its digest alone and is filled in: who answers from a dialog that outlived its question sends
+ * another. Version 0.1 asked without it. */
+static int read_schema(const struct plan *plan, json_t **ret_schema, struct error *err)
 {
-	AUTO_FREE char *markdown = preview_markdown(preview, plan);
-	struct text text = {.max = DESCRIPTION_MAX};
+	AUTO_JSON *schema = NULL;
 
-	if (markdown == NULL)
-		return NULL;
-	text_add(&text, markdown, strlen(markdown));
-	if (advice != NULL)
-		agent_advice_markdown(advice, &text);
-	return text_take(&text);
+	if (plan->version == 1)
+		return json_read(EMBED_DATA(flows_database_cleanup_approval_0_1_schema_json),
+		                 EMBED_SIZE(flows_database_cleanup_approval_0_1_schema_json), ret_schema, err);
+	int rc = json_read(EMBED_DATA(flows_database_cleanup_approval_schema_json),
+	                   EMBED_SIZE(flows_database_cleanup_approval_schema_json), &schema, err);
+	json_t *field = json_object_get(json_object_get(schema, "properties"), "plan");
+	if (rc == 0 && (json_object_set_new(field, "enum", json_pack("[s]", plan->digest)) != 0 ||
+	                json_object_set_new(field, "default", json_string(plan->digest)) != 0))
+		rc = error_nomem(err);
+	if (rc == 0)
+		*ret_schema = json_incref(schema);
+	return rc;
 }
 
 /* @markdown is taken, also on failure. */
-static int make_form(char *markdown, struct flow_form *ret_form, struct error *err)
+static int make_form(const struct plan *plan, char *markdown, struct flow_form *ret_form, struct error *err)
 {
 	struct flow_form form = {.description = markdown};
 
-	int rc = markdown == NULL ? error_nomem(err)
-	                          : json_read(EMBED_DATA(flows_database_cleanup_approval_schema_json),
-	                                      EMBED_SIZE(flows_database_cleanup_approval_schema_json), &form.schema, err);
+	int rc = markdown == NULL ? error_nomem(err) : read_schema(plan, &form.schema, err);
 	if (rc != 0)
 		flow_form_release(&form);
 	else
@@ -56,15 +58,17 @@ static int make_form(char *markdown, struct flow_form *ret_form, struct error *e
 }
 
 /* Shows the preview, makes the form, and keeps its text. */
-static int prepare(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, struct flow_form *ret_form,
+static int prepare(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, time_us until, struct flow_form *ret_form,
                    struct error *err)
 {
 	struct preview preview;
+	char page[UUID_SIZE];
 
-	int rc = preview_show(ctx, plan, &preview, err);
+	int rc = preview_show(ctx, plan, advice, &preview, page, err);
 	if (rc != 0)
 		return rc;
-	rc = make_form(describe(&preview, plan, advice), ret_form, err);
+	rc = make_form(plan, preview_form_markdown(&preview, plan, &(struct preview_form){.until = until, .page = page, .advice = advice}),
+	               ret_form, err);
 	preview_release(&preview);
 	if (rc != 0)
 		return rc;
@@ -78,36 +82,28 @@ static int prepare(struct flow_ctx *ctx, const struct plan *plan, const json_t *
 int approval_ask(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, enum flow_outcome *ret_outcome,
                  struct error *err)
 {
+	const int64_t timeout_us = approval_timeout_s(ctx) * US_PER_SEC;
+	time_us until = prefect_now(flow_api(ctx)) + timeout_us;
 	struct flow_form form;
 	char summary[80];
 	int rc;
 
-	while ((rc = prepare(ctx, plan, advice, &form, err)) != 0)
+	while ((rc = prepare(ctx, plan, advice, until, &form, err)) != 0) {
 		if (!flow_retry(ctx, err))
 			return rc;
+		until = prefect_now(flow_api(ctx)) + timeout_us; /* that was an outage */
+	}
 	flow_recovered(ctx);
 
-	int64_t timeout_s = approval_timeout_s(ctx);
 	flow_show(ctx, form.description);
 	flow_step_begin(ctx, "approval", "preview");
 	if (plan->dry_run)
 		(void)snprintf(summary, sizeof summary, "dry run: %" PRId64 " flow runs match, nothing will be deleted", plan->total);
 	else
 		(void)snprintf(summary, sizeof summary, "%" PRId64 " flow runs would be deleted", plan->total);
-	rc = flow_ask(ctx, &(struct flow_question){.form = &form, .summary = summary, .timeout_s = timeout_s}, ret_outcome, err);
+	rc = flow_ask(ctx, &(struct flow_question){.form = &form, .summary = summary, .until = until}, ret_outcome, err);
 	flow_form_release(&form);
 	return rc;
-}
-
-/* The digest of a plan, as the preview writes it: what others wrote into a form has no backticks that are not escaped. */
-#define SHOWN_SIZE (DIGEST_SIZE + 20)
-
-static bool shows_plan(const char *description, const struct plan *plan)
-{
-	char shown[SHOWN_SIZE];
-
-	(void)snprintf(shown, sizeof shown, PLAN_SHOWN "%s`", plan->digest);
-	return description != NULL && strstr(description, shown) != NULL;
 }
 
 static int other_plan(struct error *err)
@@ -157,7 +153,7 @@ static int make_again(struct flow_ctx *ctx, const struct plan *plan, bool with_a
 	if (rc != 0)
 		return rc;
 	preview_measure(flow_api(ctx), plan, &preview);
-	*ret_text = describe(&preview, plan, advice);
+	*ret_text = preview_form_markdown(&preview, plan, &(struct preview_form){.page = "", .advice = advice});
 	preview_release(&preview);
 	return *ret_text != NULL ? 0 : error_nomem(err);
 }
@@ -170,14 +166,14 @@ int approval_form(struct flow_ctx *ctx, const struct plan *plan, bool with_advic
 	int rc = read_kept(ctx, plan, &text, err);
 	if (rc == 0 && text == NULL && shown->description != NULL && strstr(shown->description, PLAN_SHOWN) != NULL) {
 		/* A run of version 0.1, which kept no text: what is shown stays. */
-		if (!shows_plan(shown->description, plan))
+		if (!preview_shows_plan(shown->description, plan))
 			return other_plan(err);
 		text = text_dup(shown->description);
 		rc = text != NULL ? 0 : error_nomem(err);
 	}
 	if (rc == 0 && text == NULL)
 		rc = make_again(ctx, plan, with_advice, &text, err);
-	return rc != 0 ? rc : make_form(text, ret_form, err);
+	return rc != 0 ? rc : make_form(plan, text, ret_form, err);
 }
 
 int64_t approval_timeout_s(struct flow_ctx *ctx)
@@ -210,16 +206,20 @@ int approval_judge(const json_t *answer, const char *description, const struct p
 {
 	const json_t *notes = json_object_get(answer, "notes");
 	const json_t *approve = json_object_get(answer, "approve");
+	const json_t *about = json_object_get(answer, "plan");
+	const size_t fields = 1u + (notes != NULL ? 1u : 0u) + (about != NULL ? 1u : 0u);
 
 	if (answer == NULL)
 		return decide(false, "the run was resumed without the form", ret_decision, err);
 	if (!json_is_object(answer) || !json_is_boolean(approve) || (notes != NULL && !json_is_string(notes)) ||
-	    json_object_size(answer) > (notes != NULL ? 2u : 1u))
+	    (about != NULL && !json_is_string(about)) || json_object_size(answer) > fields)
 		return doubt("the submitted input is not what the form asks for", ret_decision, err);
 	if (!json_is_true(approve))
 		return decide(false, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
+	if (about != NULL && strcmp(json_string_value(about), plan->digest) != 0)
+		return doubt("the answer is about another plan", ret_decision, err);
 	/* The plan is read from the server again: it must be the one whose digest the person saw. */
-	if (!shows_plan(description, plan))
+	if (!preview_shows_plan(description, plan))
 		return doubt("the stored plan is not the one that was shown", ret_decision, err);
 	return decide(true, notes != NULL ? json_string_value(notes) : "", ret_decision, err);
 }

@@ -247,6 +247,28 @@ static enum flow_outcome finish_deleted(struct flow_ctx *ctx, struct report repo
 	                        report.decision->notes));
 }
 
+/* The deletion ended before its end, by @err: nothing more is deleted, and it is said how far it came. */
+static enum flow_outcome fail_deletion(struct flow_ctx *ctx, struct report report, const struct deletion_result *result,
+                                       const struct error *err)
+{
+	const int64_t total = report.plan->total;
+	const int64_t known = result->doubtful > 0 ? -1 : result->deleted;
+	AUTO_TEXT message = {.max = 900};
+
+	deletion_settle(ctx, report.plan);
+	text_addf(&message, "deleted %" PRId64, result->deleted);
+	if (known < 0) /* a kill came between the call and its note */
+		text_addf(&message, " to %" PRId64, result->deleted + result->doubtful);
+	text_addf(&message, " of %" PRId64 " flow runs, then stopped: %s", total, err->text);
+	report.outcome = "failed";
+	report.message = text_str(&message);
+	report.deleted = &known;
+	return finish(ctx, STATE_FAILED, &report,
+	              json_pack("{s:s, s:o, s:I, s:s}", "status", report.outcome, "deleted",
+	                        known < 0 ? json_null() : json_integer((json_int_t)known), "matched", (json_int_t)total, "reason",
+	                        err->text));
+}
+
 /* What was decided about the plan, where somebody decided: for a report, so one look is enough. */
 static bool look_for_decision(struct flow_ctx *ctx, const struct report *report, struct decision *ret_decision)
 {
@@ -314,8 +336,7 @@ static enum flow_outcome delete_plan(struct flow_ctx *ctx, const struct report *
 	} else if (flow_halted(ctx)) {
 		outcome = halt_deletion(ctx, *report, result.deleted);
 	} else {
-		deletion_settle(ctx, report->plan);
-		outcome = fail(ctx, *report, &err);
+		outcome = fail_deletion(ctx, *report, &result, &err);
 	}
 	deletion_result_release(&result);
 	return outcome;

@@ -28,11 +28,13 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 	bool empty = slice->count == 0; /* a slice cannot grow */
 
 	while (!empty && !deletion_given_up(d)) {
+		if (!deletion_spare(d))
+			return false;
 		d->in_batch = 0;
 		if (d->acknowledged < d->matched)
 			progress_batch(&d->progress, deletion_count(d));
 		while (!empty && d->in_batch < d->pace.batch && !deletion_given_up(d)) {
-			if (deletion_check_due(d) && !flow_may_go_on(d->ctx))
+			if (!deletion_goes_on(d))
 				return false;
 			if (!deletion_delete_some(d, slice, d->pace.batch - d->in_batch, &empty))
 				return false;
@@ -43,16 +45,6 @@ static bool delete_slice(struct deletion *d, const struct slice *slice)
 		if (!empty && d->acknowledged < d->matched && (!deletion_rest(d, d->pace.pause_ms) || !deletion_keeps_turn(d)))
 			return false;
 	}
-	return true;
-}
-
-/* How many runs match now; false where the body has to stop or *ret_rc is an error. */
-static bool count_left(struct deletion *d, int64_t *ret_left, int *ret_rc, struct error *err)
-{
-	while ((*ret_rc = plan_count(flow_api(d->ctx), d->plan, ret_left, err)) != 0)
-		if (!flow_retry(d->ctx, err))
-			return false;
-	flow_recovered(d->ctx);
 	return true;
 }
 
@@ -108,36 +100,74 @@ int64_t deletion_so_far(struct flow_ctx *ctx, const struct plan *plan)
 	return begun > left ? begun - left : 0;
 }
 
-/* Reads or writes the checkpoint of the first start. */
-static bool begin(struct deletion *d, int *ret_rc, struct error *err)
+/* A first start: what is noted of an earlier attempt is none of this one's, and goes before the checkpoint says that it began. */
+static bool begin_first(struct deletion *d)
 {
-	if (!count_left(d, &d->matched, ret_rc, err))
-		return false;
-	while ((*ret_rc = read_begun(d->ctx, d->plan, &d->begun, &d->begun_at, err)) != 0)
-		if (!flow_retry(d->ctx, err))
-			return false;
+	const struct flow_progress none = {.expected = d->matched};
+	struct error err;
 
-	d->again_started = d->begun >= 0;
-	if (!d->again_started) {
-		d->begun = d->matched;
-		d->begun_at = prefect_now(flow_api(d->ctx));
-		AUTO_JSON *value = json_pack("{s:s, s:I, s:o}", "plan", d->plan->digest, "matched", (json_int_t)d->matched, "at",
-		                             json_time(d->begun_at));
-		while ((*ret_rc = flow_checkpoint_write(d->ctx, BEGUN_KEY, value, err)) != 0)
-			if (!flow_retry(d->ctx, err))
-				return false;
-	}
+	d->begun = d->matched;
+	d->begun_at = prefect_now(flow_api(d->ctx));
+	AUTO_JSON *value = json_pack("{s:s, s:I, s:o}", "plan", d->plan->digest, "matched", (json_int_t)d->matched, "at",
+	                             json_time(d->begun_at));
+	while (flow_note_progress(d->ctx, &none, &err) != 0)
+		if (!flow_retry(d->ctx, &err))
+			return flow_halted(d->ctx) ? false : deletion_end_noting(d, &err);
+	while (flow_checkpoint_write(d->ctx, BEGUN_KEY, value, &err) != 0)
+		if (!flow_retry(d->ctx, &err))
+			return flow_halted(d->ctx) ? false : deletion_end(d, &err);
+	return true;
+}
+
+/* A later start: what the one before it noted. A worker of version 0.1 noted nothing that says it. */
+static bool take_note(struct deletion *d)
+{
+	struct flow_progress noted;
+	bool sound = flow_noted_progress(d->ctx, &noted) && noted.done <= d->begun && noted.expected <= d->begun - noted.done;
+
+	if (!sound)
+		noted = (struct flow_progress){.expected = d->begun};
+	d->budget.spent = noted.done;
+	d->budget.expected = noted.expected;
+	d->doubtful = noted.doubtful;
+	return sound;
+}
+
+/* What matches now tells whether the last call of the start before came to pass; @before: as that start left it. */
+static void settle_note(struct deletion *d, bool noted, struct budget before)
+{
+	if (noted)
+		budget_settle(&before, d->doubtful, d->matched);
+	else /* what is missing counts as deleted by us */
+		before.spent = d->begun > d->matched ? d->begun - d->matched : 0;
+	d->budget.spent = before.spent;
+	d->doubtful = 0;
+}
+
+/* Reads or writes the checkpoint of the first start. */
+static bool begin(struct deletion *d)
+{
+	struct error err;
+
+	if (!deletion_spare(d))
+		return false;
+	while (read_begun(d->ctx, d->plan, &d->begun, &d->begun_at, &err) != 0)
+		if (!flow_retry(d->ctx, &err))
+			return flow_halted(d->ctx) ? false : deletion_end(d, &err);
 	flow_recovered(d->ctx);
-	if (d->matched > d->plan->total || d->matched > d->begun) {
-		*ret_rc = error_set(err, ERR_CONFLICT, "%" PRId64 " flow runs match the plan now, but it was approved for %" PRId64
-		                    ": somebody changed the states of old runs meanwhile; start a new run", d->matched,
-		                    d->plan->total);
-		return false;
-	}
+	d->again_started = d->begun >= 0;
 	if (d->begun > d->plan->total) {
-		*ret_rc = error_set(err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' is not as this worker writes it; start a new run");
-		return false;
+		(void)error_set(&err, ERR_DECODE, "the checkpoint '" BEGUN_KEY "' is not as this worker writes it; start a new run");
+		return deletion_end(d, &err);
 	}
+	d->budget = (struct budget){.approved = d->plan->total, .expected = d->plan->total};
+	bool noted = d->again_started && take_note(d);
+	const struct budget before = d->budget;
+	if (!deletion_count_left(d, &d->matched))
+		return false;
+	if (!d->again_started)
+		return begin_first(d);
+	settle_note(d, noted, before);
 	return true;
 }
 
@@ -207,30 +237,50 @@ static bool another_chance(struct deletion *d)
 	return true;
 }
 
-/* Everything once: runs with artifacts, then the others. True unless the body has to stop, or *ret_rc is an error. */
-static bool delete_pass(struct deletion *d, bool first, int64_t *ret_left, int *ret_rc, struct error *err)
+/* Everything once: runs with artifacts, then the others. True unless the body has to stop. */
+static bool delete_pass(struct deletion *d, bool first, int64_t *ret_left)
 {
 	if (!deletion_delete_with_artifacts(d, first))
 		return false;
 	for (size_t i = 0; i < d->plan->slice_count; i++)
 		if (!delete_slice(d, &d->plan->slices[i]))
 			return false;
-	return count_left(d, ret_left, ret_rc, err);
+	return deletion_count_left(d, ret_left);
+}
+
+/* What matches still, when everything that was approved is used up. */
+static bool check_budget(struct deletion *d, int64_t left)
+{
+	struct error err;
+
+	if (budget_room(&d->budget) > 0 || left <= (int64_t)json_array_size(d->failed_ids))
+		return true;
+	(void)error_set(&err, ERR_CONFLICT, "%" PRId64 " flow runs match the plan still, although as many as were approved may be deleted by "
+	                "now: somebody changed the states of old runs meanwhile, or an answer was lost; nothing more is deleted; start a new "
+	                "run", left);
+	return deletion_end(d, &err);
+}
+
+static int why_stopped(const struct deletion *d, struct error *err)
+{
+	if (d->ended) {
+		*err = d->end;
+		return d->end.code;
+	}
+	return d->turn_lost && !flow_halted(d->ctx) ? error_set(err, ERR_BUSY, "it is another run's turn")
+	                                            : error_set(err, ERR_STOPPED, "stopped");
 }
 
 /* Passes until nothing that can be deleted is left. Returns as deletion_run(). */
 static int delete_all(struct deletion *d, int64_t *ret_left, struct error *err)
 {
 	bool first = true;
-	int rc = 0;
 
 	*ret_left = d->matched;
 	for (int pass = 1; pass <= PASSES_MAX; pass++) {
-		if (!delete_pass(d, first, ret_left, &rc, err)) {
+		if (!delete_pass(d, first, ret_left) || !check_budget(d, *ret_left)) {
 			*ret_left = d->matched - d->acknowledged;
-			if (flow_halted(d->ctx))
-				return error_set(err, ERR_STOPPED, "stopped");
-			return d->turn_lost ? error_set(err, ERR_BUSY, "it is another run's turn") : rc;
+			return why_stopped(d, err);
 		}
 		first = false;
 		if (*ret_left > (int64_t)json_array_size(d->failed_ids) && !deletion_given_up(d))
@@ -295,15 +345,17 @@ int deletion_run(struct flow_ctx *ctx, const struct plan *plan, int batch_size, 
 	};
 	struct pace_settings settings;
 	int64_t left = 0;
-	int rc = 0;
 
 	pace_read(ctx, batch_size, &settings);
 	pace_init(&d.pace, &settings);
-	if (!flow_may_go_on(ctx) || !begin(&d, &rc, err))
-		return flow_halted(ctx) ? error_set(err, ERR_STOPPED, "stopped") : rc;
+	if (!flow_may_go_on(ctx) || !begin(&d)) {
+		*ret_result = (struct deletion_result){.deleted = d.budget.spent, .doubtful = d.doubtful, .left = d.matched, .counted = true,
+		                                       .failed_ids = json_incref(failed_ids)};
+		return why_stopped(&d, err);
+	}
 
 	progress_start(&d.progress, ctx, d.begun, deletion_count(&d));
-	rc = delete_all(&d, &left, err);
+	int rc = delete_all(&d, &left, err);
 	if (rc == 0)
 		note_end(&d);
 	fill_result(&d, left, ret_result);

@@ -10,6 +10,7 @@
 #include "flows/flow.h"
 
 struct deletion_result {
+	int64_t doubtful; /* where the deletion failed: so many more may be deleted, by a call that a kill cut off */
 	int64_t deleted;   /* also by an earlier start of the body */
 	int64_t failed;    /* runs that the server refused to delete */
 	int64_t left;      /* runs that match the plan at the end, failed ones included */

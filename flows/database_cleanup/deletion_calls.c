@@ -12,10 +12,13 @@
 #define REFUSALS_MAX 1000
 /* Longest stretch of calls without a look at the run's own state. */
 #define CHECK_EVERY_MS 1000
+/* Counting what matches may take one part in so many of the time. */
+#define COUNT_REST 20
+/* A server that fails (HTTP 500) is asked so often, with a wait in between. */
+#define TRIES_OF_500 3
+#define WAIT_OF_500_MS 200
 #define PROGRESS_EVERY_MS 5000
 #define PACE_LOG_EVERY_MS 5000
-/* So many times as long as noting how far it came took, that is not done again. */
-#define NOTE_REST 10
 /* Runs read at once where they are deleted one by one. */
 #define SINGLE_PAGE 50
 
@@ -40,6 +43,14 @@ enum call deletion_call_result(struct deletion *d, int rc, int tries, const stru
 	return flow_halted(d->ctx) ? CALL_HALT : CALL_REFUSED;
 }
 
+bool deletion_end(struct deletion *d, const struct error *err)
+{
+	if (!d->ended)
+		d->end = *err;
+	d->ended = true;
+	return false;
+}
+
 bool deletion_given_up(const struct deletion *d)
 {
 	return d->refusals_in_a_row >= REFUSALS_IN_A_ROW || json_array_size(d->failed_ids) >= REFUSALS_MAX;
@@ -55,6 +66,7 @@ static void note_deleted(struct deletion *d, int64_t count)
 {
 	d->acknowledged += count;
 	d->in_batch += (int)count;
+	budget_spend(&d->budget, count);
 	flow_count_deletions(d->ctx, count, 0);
 	if (count > 0)
 		d->refusals_in_a_row = 0;
@@ -110,8 +122,115 @@ static void note_parts(struct deletion *d)
 		flow_log(d->ctx, LOG_LEVEL_DEBUG, "that the flow runs are deleted in parts cannot be written down");
 }
 
+/* --- the budget --------------------------------------------------------------------------------------------- */
+
+/* One look; *ret_left untouched where it fails. False where the deletion has ended. */
+static bool count_once(struct deletion *d, int64_t *ret_left, int *ret_rc, struct error *err)
+{
+	int64_t begun_ms = clock_mono_ms();
+	int64_t left;
+	struct error grown;
+
+	*ret_rc = plan_count(flow_api(d->ctx), d->plan, &left, err);
+	int64_t took_ms = clock_mono_ms() - begun_ms;
+	d->count_ms = clock_mono_ms() + (COUNT_REST * took_ms > CHECK_EVERY_MS ? COUNT_REST * took_ms : CHECK_EVERY_MS);
+	if (*ret_rc != 0)
+		return true;
+	*ret_left = left;
+	return budget_check(&d->budget, left, &grown) == 0 || deletion_end(d, &grown);
+}
+
+bool deletion_count_left(struct deletion *d, int64_t *ret_left)
+{
+	struct error err;
+	int rc;
+
+	for (;;) {
+		if (!count_once(d, ret_left, &rc, &err))
+			return false;
+		if (rc == 0)
+			break;
+		if (!flow_retry(d->ctx, &err))
+			return flow_halted(d->ctx) ? false : deletion_end(d, &err);
+	}
+	flow_recovered(d->ctx);
+	return true;
+}
+
+bool deletion_goes_on(struct deletion *d)
+{
+	struct error err;
+	int64_t left;
+	int rc;
+
+	if (flow_checked_ago_ms(d->ctx) >= CHECK_EVERY_MS && !flow_may_go_on(d->ctx))
+		return false;
+	return !d->ended && (clock_mono_ms() < d->count_ms || count_once(d, &left, &rc, &err));
+}
+
+bool deletion_spare(struct deletion *d)
+{
+	struct error err;
+	bool again = true;
+	enum call result = CALL_REFUSED;
+
+	for (int tries = 1; again; tries++)
+		result = deletion_call_result(d, plan_spare(flow_api(d->ctx), d->plan, &err), tries, &err, &again);
+	if (result == CALL_OK)
+		return true;
+	return result == CALL_HALT ? false : deletion_end(d, &err);
+}
+
+bool deletion_end_noting(struct deletion *d, struct error *err)
+{
+	(void)error_prefix(err, err->code, "how far it is cannot be noted");
+	return deletion_end(d, err);
+}
+
+/* Before a call that may delete @runs: a start after a kill has to know. Without that nothing is deleted. */
+static enum call note_call(struct deletion *d, int64_t runs)
+{
+	const struct flow_progress progress = {.done = d->budget.spent, .doubtful = runs, .expected = d->budget.expected};
+	struct error err;
+	bool again = true;
+	enum call result = CALL_REFUSED;
+
+	for (int tries = 1; again; tries++)
+		result = deletion_call_result(d, flow_note_progress(d->ctx, &progress, &err), tries, &err, &again);
+	d->noted = progress.done;
+	if (result != CALL_REFUSED)
+		return result;
+	(void)deletion_end_noting(d, &err);
+	return CALL_HALT;
+}
+
+/* A call that may delete @runs had no answer: what matches now tells. */
+static bool settle_call(struct deletion *d, int64_t runs)
+{
+	struct budget before = d->budget;
+	int64_t left;
+	int rc = -1;
+	struct error err;
+
+	while (rc != 0) {
+		rc = plan_count(flow_api(d->ctx), d->plan, &left, &err);
+		if (rc != 0 && !flow_retry(d->ctx, &err))
+			return flow_halted(d->ctx) ? false : deletion_end(d, &err);
+	}
+	flow_recovered(d->ctx);
+	if (left <= before.expected) {
+		budget_settle(&d->budget, runs, left);
+		d->budget.expected = left;
+		return true;
+	}
+	return budget_check(&before, left, &err) == 0 || deletion_end(d, &err);
+}
+
+/* --- calls -------------------------------------------------------------------------------------------------- */
+
 /* One bulk_delete, with the waits and the lessons (limit, 404) that its answers call for.
- * *ret_deleted is set on CALL_OK. Where it turns out that there is no bulk_delete: CALL_REFUSED, d->single. */
+ * *ret_deleted is set on CALL_OK; 0 also where the budget is used up. Where it turns out that there is no bulk_delete: CALL_REFUSED,
+ * d->single. */
 static enum call delete_many(struct deletion *d, const json_t *filter, int limit, int64_t *ret_deleted,
                              struct error *err)
 {
@@ -121,10 +240,17 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		bool again;
 		int most;
 		int runs = pace_call(&d->pace, limit);
+
+		if (budget_room(&d->budget) < runs)
+			runs = (int)budget_room(&d->budget);
+		*ret_deleted = 0;
+		if (runs == 0)
+			return CALL_OK;
+		enum call noted = note_call(d, runs);
+		if (noted != CALL_OK)
+			return noted;
 		int rc = flow_run_bulk_delete(flow_api(d->ctx), filter, runs, ret_deleted, &ids, &most, &ambiguous, err);
 
-		d->uncertain = d->uncertain || ambiguous;
-		d->window_lost = d->window_lost || ambiguous;
 		if (rc == ERR_INVALID && most > 0 && most < runs) {
 			flow_log(d->ctx, LOG_LEVEL_DEBUG, "the server deletes at most %d flow runs a call", most);
 			pace_limit_calls(&d->pace, most);
@@ -139,6 +265,21 @@ static enum call delete_many(struct deletion *d, const json_t *filter, int limit
 		if (rc == 0) {
 			d->bulk_seen = true;
 			note_ids(d, ids);
+			flow_recovered(d->ctx);
+			return CALL_OK;
+		}
+		if (ambiguous) {
+			d->uncertain = true;
+			d->window_lost = true;
+			if (rc == ERR_STOPPED && !flow_retry(d->ctx, err))
+				return CALL_HALT;
+			if (!settle_call(d, runs))
+				return CALL_HALT;
+		}
+		if (rc == ERR_HTTP && err->http_status == 500 && tries < TRIES_OF_500) {
+			if (!flow_wait(d->ctx, WAIT_OF_500_MS * tries))
+				return CALL_HALT;
+			continue;
 		}
 		enum call result = deletion_call_result(d, rc, tries, err, &again);
 		if (!again)
@@ -183,61 +324,109 @@ static enum call read_ids(struct deletion *d, const struct slice *slice, int lim
 	return CALL_OK;
 }
 
-bool deletion_check_due(const struct deletion *d)
-{
-	return flow_checked_ago_ms(d->ctx) >= CHECK_EVERY_MS;
-}
-
-/* Is this run still in the plan? The last look before a single delete, which takes no predicate. */
+/* Is this run still in the plan? The last look before a single delete, which takes no predicate: a run that somebody moved
+ * after the plan was made is not. */
 static enum call still_in_slice(struct deletion *d, const struct slice *slice, json_t *id, bool *ret_in, struct error *err)
 {
 	AUTO_JSON *ids = json_pack("[O]", id);
 	AUTO_JSON *filter = slice_filter_ids(slice, ids, /* only= */ true);
-	int64_t count = 0;
+	struct flow_run *runs = NULL;
+	size_t count = 0;
 	enum call result = CALL_REFUSED;
 	bool again = true;
 
 	for (int tries = 1; again; tries++) {
 		int rc = filter == NULL ? error_nomem(err)
-		                        : flow_run_count(flow_api(d->ctx), &(struct flow_run_query){.flow_runs = filter}, &count,
-		                                         err);
+		                        : flow_run_filter(flow_api(d->ctx), &(struct flow_run_query){.flow_runs = filter, .limit = 1}, &runs,
+		                                          &count, err);
 		result = deletion_call_result(d, rc, tries, err, &again);
 	}
-	*ret_in = count == 1;
+	if (result != CALL_OK)
+		return result;
+	const char *since = count == 1 ? json_string_value(json_object_get(runs[0].state, "timestamp")) : NULL;
+	time_us moved = 0;
+	*ret_in = count == 1 && (since == NULL || !time_parse(since, &moved) || moved <= d->plan->planned_at);
+	flow_runs_release(runs, count);
+	return CALL_OK;
+}
+
+static void note_single(struct deletion *d, json_t *id)
+{
+	AUTO_JSON *ids = json_pack("[O]", id);
+
+	note_ids(d, ids);
+	note_deleted(d, 1);
+}
+
+/* A run that left the slice after a try whose answer was lost: is it gone? Then that try deleted it, most likely. */
+static enum call is_gone(struct deletion *d, json_t *id, bool *ret_gone, struct error *err)
+{
+	struct flow_run run;
+	enum call result = CALL_REFUSED;
+	bool again = true;
+
+	for (int tries = 1; again; tries++) {
+		int rc = flow_run_read(flow_api(d->ctx), json_string_value(id), &run, err);
+		*ret_gone = rc == ERR_NOT_FOUND;
+		if (rc == 0)
+			flow_run_release(&run);
+		result = deletion_call_result(d, *ret_gone ? 0 : rc, tries, err, &again);
+	}
 	return result;
+}
+
+/* It is not in the slice any more. Where that cannot be told after a lost answer, the count at the end decides. True unless the body
+ * has to stop. */
+static bool settle_single(struct deletion *d, json_t *id, bool tried)
+{
+	bool gone = false;
+	struct error err;
+	enum call result = tried ? is_gone(d, id, &gone, &err) : CALL_OK;
+
+	d->uncertain = d->uncertain || result == CALL_REFUSED;
+	if (result == CALL_OK && gone)
+		note_single(d, id);
+	return result != CALL_HALT;
 }
 
 /* True unless the body has to stop. */
 static bool delete_single(struct deletion *d, const struct slice *slice, json_t *id)
 {
+	bool tried = false; /* an answer was lost */
 	struct error err;
-	bool in_slice = false;
-	bool again;
-	enum call result = still_in_slice(d, slice, id, &in_slice, &err);
 
-	if (result == CALL_OK && !in_slice)
-		return true; /* gone, or run again: the count at the end shows it */
+	for (int tries = 1;; tries++) {
+		bool in_slice = false;
+		bool ambiguous = false;
+		bool again;
+		enum call result = budget_room(&d->budget) > 0 ? still_in_slice(d, slice, id, &in_slice, &err) : CALL_OK;
 
-	for (int tries = 1; result == CALL_OK; tries++) {
-		int rc = flow_run_delete(flow_api(d->ctx), json_string_value(id), &err);
+		if (result == CALL_OK && !in_slice)
+			return settle_single(d, id, tried);
+		if (result == CALL_OK)
+			result = note_call(d, 1);
+		if (result == CALL_HALT)
+			return false;
+		int rc = result == CALL_OK ? flow_run_delete(flow_api(d->ctx), json_string_value(id), &ambiguous, &err) : err.code;
 
+		tried = tried || ambiguous;
 		keep_pace(d, 1, rc, tries);
+		if (rc == ERR_NOT_FOUND && !tried)
+			return true; /* somebody else deleted it between the look and the call: what it leaves is not ours */
 		if (rc == ERR_NOT_FOUND)
-			rc = 0; /* gone is what was wanted */
-		result = deletion_call_result(d, rc, tries, &err, &again);
+			rc = 0;
+		result = result == CALL_OK ? deletion_call_result(d, rc, tries, &err, &again) : CALL_REFUSED;
+		if (result == CALL_HALT)
+			return false;
 		if (result == CALL_OK) {
-			AUTO_JSON *ids = json_pack("[O]", id);
-			note_ids(d, ids);
-			note_deleted(d, 1);
+			note_single(d, id);
 			return true;
 		}
-		if (again)
-			result = CALL_OK;
+		if (!again) {
+			note_refused(d, json_string_value(id), &err);
+			return true;
+		}
 	}
-	if (result == CALL_HALT)
-		return false;
-	note_refused(d, json_string_value(id), &err);
-	return true;
 }
 
 static bool delete_one_by_one(struct deletion *d, const struct slice *slice, json_t *ids, size_t from, size_t to)
@@ -245,7 +434,7 @@ static bool delete_one_by_one(struct deletion *d, const struct slice *slice, jso
 	bool go_on = true;
 
 	for (size_t i = from; go_on && i < to && !deletion_given_up(d); i++) {
-		go_on = !deletion_check_due(d) || flow_may_go_on(d->ctx);
+		go_on = deletion_goes_on(d);
 		if (go_on)
 			go_on = delete_single(d, slice, json_array_get(ids, i));
 	}
@@ -264,7 +453,7 @@ bool deletion_delete_ids(struct deletion *d, const struct slice *slice, json_t *
 		return true;
 	if (d->single)
 		return delete_one_by_one(d, slice, ids, from, to);
-	if (deletion_check_due(d) && !flow_may_go_on(d->ctx))
+	if (!deletion_goes_on(d))
 		return false;
 
 	for (size_t i = from; i < to; i++)
@@ -393,12 +582,6 @@ void deletion_log_progress(struct deletion *d)
 	         text_str(&slowed));
 	d->progress_ms = now;
 	d->progress_count = d->acknowledged;
-	/* A worker that dies now has not died at the same place as the one before. No harm where it cannot be noted; nor must it slow
-	 * the deletion down. */
-	if (now < d->note_ms)
-		return;
-	(void)flow_note_progress(d->ctx, deletion_count(d));
-	d->note_ms = clock_mono_ms() + NOTE_REST * (clock_mono_ms() - now);
 }
 
 /* A pause, with a look at the run's own state at its end, and every second of a longer one. */
@@ -407,8 +590,11 @@ bool deletion_rest(struct deletion *d, int64_t ms)
 	int64_t until = clock_mono_ms() + ms;
 	int64_t left = ms;
 
+	/* Killed in the pause, nothing is in doubt. */
+	if (d->noted != d->budget.spent && note_call(d, 0) == CALL_HALT)
+		return false;
 	do {
-		if (!flow_wait(d->ctx, left < CHECK_EVERY_MS ? left : CHECK_EVERY_MS) || !flow_may_go_on(d->ctx))
+		if (!flow_wait(d->ctx, left < CHECK_EVERY_MS ? left : CHECK_EVERY_MS) || !flow_may_go_on(d->ctx) || !deletion_goes_on(d))
 			return false;
 		left = until - clock_mono_ms();
 	} while (left > 0);

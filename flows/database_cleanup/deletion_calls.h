@@ -5,6 +5,7 @@
 #define FLOWS_DATABASE_CLEANUP_DELETION_CALLS_H
 
 #include "flows/database_cleanup/belongings.h"
+#include "flows/database_cleanup/budget.h"
 #include "flows/database_cleanup/deletion.h"
 #include "flows/database_cleanup/pace.h"
 #include "flows/database_cleanup/progress.h"
@@ -33,7 +34,12 @@ struct deletion {
 	int64_t started_ms;
 	int64_t progress_ms;    /* when progress was last logged */
 	int64_t progress_count;
-	int64_t note_ms;        /* when it may be noted next */
+	struct budget budget;
+	int64_t doubtful;      /* deleted or not by a call that a kill cut off: the counts do not tell */
+	int64_t noted;         /* of it, as it was noted with the run last */
+	int64_t count_ms;       /* when to look next whether more runs match than should */
+	bool ended;             /* nothing more may be deleted: why */
+	struct error end;
 	struct progress progress; /* on the run's page */
 	struct tally tally;       /* runs deleted, by the server's answers */
 	struct window window;     /* the runs with artifacts that are being deleted */
@@ -47,7 +53,7 @@ struct deletion {
 enum call {
 	CALL_OK,
 	CALL_REFUSED, /* the server says no, and will say no again */
-	CALL_HALT,    /* the body has to stop */
+	CALL_HALT,    /* the body has to stop, or the deletion has ended */
 };
 
 /* What to make of the answer @rc to the @tries-th try of a call. *ret_again: try it once more; waits before that. */
@@ -57,8 +63,17 @@ enum call deletion_call_result(struct deletion *d, int rc, int tries, const stru
 bool deletion_given_up(const struct deletion *d);
 /* How many of the runs of the plan are deleted, by all starts of the body. */
 int64_t deletion_count(const struct deletion *d);
-/* Is a look at the run's own state due? */
-bool deletion_check_due(const struct deletion *d);
+/* Ends the deletion: nothing more is deleted, and the run ends with @err. Always false. */
+bool deletion_end(struct deletion *d, const struct error *err);
+/* The same, since how far the deletion is could not be noted with the run. */
+bool deletion_end_noting(struct deletion *d, struct error *err);
+/* From time to time: may the run go on, and do no more runs match than should? True unless the body has to stop. */
+bool deletion_goes_on(struct deletion *d);
+/* Before a batch: leaves out the subflow runs of parents that have not ended. True unless the body has to stop. */
+bool deletion_spare(struct deletion *d);
+/* How many runs match the plan now: *ret_left. The deletion ends where those are more than should. True unless the body has to
+ * stop. */
+bool deletion_count_left(struct deletion *d, int64_t *ret_left);
 
 /* Deletes the runs ids[from..to) of the slice, as far as they still match it; halves what the server refuses until single runs are
  * left, and leaves those out (failed_ids). True unless the body has to stop. */

@@ -85,7 +85,7 @@ static bool artifact_goes_on(void *arg)
 	if (effort->took_ms > d->pace.settings.target_ms || effort->throttled > 0)
 		(void)pace_note(&d->pace, effort, false);
 	if (++d->artifacts_in_row < d->pace.batch)
-		return !deletion_check_due(d) || flow_may_go_on(d->ctx);
+		return deletion_goes_on(d);
 	d->artifacts_in_row = 0;
 	return deletion_rest(d, d->pace.pause_ms);
 }
@@ -145,6 +145,8 @@ static bool delete_windows(struct deletion *d, const struct slice *slice)
 		int64_t before = d->acknowledged;
 		size_t failed = json_array_size(d->failed_ids);
 
+		if (!deletion_spare(d))
+			return false;
 		if (!find_window(d, slice, &found))
 			return !flow_halted(d->ctx);
 		if (json_object_size(found) == 0)

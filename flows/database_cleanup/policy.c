@@ -150,12 +150,24 @@ static void read_approval_type(const json_t *value, struct policy *policy, struc
 		PROBLEM(problems, "config.approval_type: %s is neither 'human' nor 'ai'", type_name(value));
 }
 
+static void read_age_by(const json_t *value, struct policy *policy, struct text *problems)
+{
+	const char *name = json_string_value(value);
+
+	if (name != NULL && strcmp(name, "end") == 0)
+		policy->age_by_end = true;
+	else if (name != NULL && strcmp(name, "start") != 0)
+		PROBLEM(problems, "config.age_by: '%.40s' is neither 'start' nor 'end'", name);
+	else if (name == NULL)
+		PROBLEM(problems, "config.age_by: %s is neither 'start' nor 'end'", type_name(value));
+}
+
 static const struct {
 	const char *name;
 	void (*read)(const json_t *value, struct policy *policy, struct text *problems);
 } fields[] = {
-	{"retention_period", read_retention}, {"states_to_clean", read_states}, {"batch_size", read_batch_size},
-	{"dry_run", read_dry_run},            {"approval_type", read_approval_type},
+	{"retention_period", read_retention}, {"age_by", read_age_by},   {"states_to_clean", read_states},
+	{"batch_size", read_batch_size},      {"dry_run", read_dry_run}, {"approval_type", read_approval_type},
 };
 #define FIELD_COUNT (sizeof fields / sizeof fields[0])
 

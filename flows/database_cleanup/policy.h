@@ -11,7 +11,8 @@ enum approval_type { APPROVAL_HUMAN, APPROVAL_AI };
 struct policy {
 	char *retention;       /* owned: for people, in ISO 8601 */
 	int64_t retention_us;  /* > 0 */
-	json_t *states;        /* owned: array of state names, at least one, none twice */
+	bool age_by_end;       /* how old a run is goes by its end; else by its start */
+	json_t *states;        /* owned: array of names of states, or of their types in capitals; at least one, none twice */
 	int batch_size;        /* flow runs a batch, 10 to 1000 */
 	bool dry_run;
 	enum approval_type approval;

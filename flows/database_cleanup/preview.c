@@ -22,13 +22,12 @@ static int count_cell(struct prefect *prefect, const struct plan *plan, const ch
 	int64_t total = 0;
 
 	for (size_t i = 0; i < plan->slice_count; i++) {
-		AUTO_JSON *filter = json_deep_copy(plan->slices[i].filter);
+		const struct slice *slice = &plan->slices[i];
+		AUTO_JSON *filter = state != NULL ? slice_filter_state(slice, state) : json_deep_copy(slice->filter);
 		int64_t count;
 
-		if (plan->slices[i].count == 0)
+		if (slice->count == 0 || filter == NULL)
 			continue;
-		if (state != NULL)
-			(void)json_object_set_new(json_object_get(filter, "state"), "name", json_pack("{s:[s]}", "any_", state));
 		int rc = flow_run_count(prefect, &(struct flow_run_query){.flow_runs = filter, .flows = flows}, &count, err);
 		if (rc != 0)
 			return rc;
@@ -204,6 +203,17 @@ static int collect_runs(struct prefect *prefect, const struct plan *plan, struct
 	return rc;
 }
 
+/* Exactly, also where there are more than are counted one by one. */
+static void count_flows(struct prefect *prefect, const struct plan *plan, struct preview *preview)
+{
+	AUTO_JSON *filter = plan_look_filter(plan);
+
+	if (filter == NULL || flow_count(prefect, filter, &preview->flows_total, NULL) != 0)
+		preview->flows_total = 0;
+	if (filter == NULL || deployment_count(prefect, filter, &preview->deployments_total, NULL) != 0)
+		preview->deployments_total = 0;
+}
+
 int preview_collect(struct prefect *prefect, const struct plan *plan, struct preview *ret_preview, struct error *err)
 {
 	struct preview preview = {0};
@@ -217,6 +227,8 @@ int preview_collect(struct prefect *prefect, const struct plan *plan, struct pre
 		if (rc == ERR_HTTP || rc == ERR_DECODE)
 			rc = 0;
 	}
+	if (rc == 0)
+		count_flows(prefect, plan, &preview);
 	if (rc != 0) {
 		preview_release(&preview);
 		return rc;
@@ -231,6 +243,7 @@ void preview_release(struct preview *preview)
 		free(preview->flows[i].name);
 	free(preview->flows);
 	flow_runs_release(preview->runs, preview->run_count);
+	preview_stays_release(&preview->stays);
 	*preview = (struct preview){0};
 }
 
@@ -239,43 +252,94 @@ static void add_name(struct text *t, const char *name)
 	text_add_markdown(t, name, strlen(name), NAME_MAX_BYTES);
 }
 
-/* What goes with them. A number is the server's, or says that it is not. */
-static void add_extent(struct text *t, const struct preview_extent *extent)
+/* In the largest unit that says it exactly. */
+void preview_add_period(const struct plan *plan, struct text *t)
 {
+	static const struct {
+		int64_t us;
+		const char *name;
+	} units[] = {{86400 * US_PER_SEC, "day"}, {3600 * US_PER_SEC, "hour"}, {60 * US_PER_SEC, "minute"}};
+	int64_t us = plan->planned_at - plan->cutoff;
+
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+		if (us >= units[i].us && us % units[i].us == 0) {
+			text_addf(t, "%" PRId64 " %s%s", us / units[i].us, units[i].name, us == units[i].us ? "" : "s");
+			return;
+		}
+	add_name(t, plan->retention);
+}
+
+void preview_add_states(const struct preview *preview, const struct plan *plan, struct text *t)
+{
+	size_t i;
+	json_t *state;
+
+	json_array_foreach(plan->states, i, state)
+	{
+		int64_t count = 0;
+
+		for (size_t k = 0; k < preview->state_count; k++)
+			if (strcmp(preview->states[k], json_string_value(state)) == 0)
+				count = preview->by_state[k];
+		if (i == PREVIEW_STATES_SHOWN) {
+			text_addf(t, ", and %zu states more", json_array_size(plan->states) - i);
+			return;
+		}
+		text_addf(t, i > 0 ? ", " : "");
+		add_name(t, json_string_value(state));
+		text_addf(t, " %" PRId64, count);
+	}
+}
+
+/* A number is the server's, or says that it is none. */
+void preview_add_extent(const struct preview *preview, const struct plan *plan, struct text *t)
+{
+	const struct preview_extent *extent = &preview->extent;
+
 	if (!extent->known) {
-		text_addf(t, "\n- With them go their task runs, states, inputs, logs and artifacts\n\n");
+		text_addf(t, "their task runs, states, inputs, logs and artifacts");
 		return;
 	}
-	text_addf(t, "\n- With them go their states and inputs, %" PRId64 " task runs, %" PRId64 " artifacts and ", extent->task_runs,
-	          extent->artifacts);
+	text_addf(t, "%" PRId64 " task runs, %" PRId64 " artifacts, ", extent->task_runs, extent->artifacts);
 	if (extent->logs_known)
-		text_addf(t, "%" PRId64 " log lines\n\n", extent->log_lines);
+		text_addf(t, "%" PRId64 " log lines", extent->log_lines);
+	else if (extent->log_runs > 0)
+		text_addf(t, "about %" PRId64 "%s log lines (going by %" PRId64 " flow runs)",
+		          (int64_t)((double)extent->log_lines / (double)extent->log_runs * (double)plan->total),
+		          extent->log_lines >= PREFECT_PAGE_MAX ? " or more" : "", extent->log_runs);
 	else
-		text_addf(t, "their log lines (the server does not count them: %" PRId64 "%s in the %" PRId64 " flow runs that were looked "
-		          "at)\n\n", extent->log_lines, extent->log_lines >= PREFECT_PAGE_MAX ? " or more" : "", extent->log_runs);
+		text_addf(t, "their log lines");
+	text_addf(t, ", their states and inputs");
 }
 
 static void add_head(struct text *t, const struct preview *preview, const struct plan *plan)
 {
 	char buf[TIME_TEXT_SIZE];
-	size_t i;
-	json_t *state;
 
 	text_addf(t, "**Preview: %" PRId64 " flow run%s would be deleted**", plan->total, plan->total == 1 ? "" : "s");
 	text_addf(t, plan->dry_run ? " (dry run: nothing will be deleted, whatever you decide)\n\n" : "\n\n");
 	text_addf(t, "- Retention: ");
-	add_name(t, plan->retention);
-	text_addf(t, ", runs that started at or before %s\n- States: ", time_format_human(plan->cutoff, buf));
-	json_array_foreach(plan->states, i, state)
-	{
-		text_addf(t, i > 0 ? ", " : "");
-		add_name(t, json_string_value(state));
-	}
+	preview_add_period(plan, t);
+	text_addf(t, ", runs that %s at or before %s\n- States: ", plan->by_end ? "ended" : "started", time_format_human(plan->cutoff, buf));
+	preview_add_states(preview, plan, t);
+	if (preview->flows_total > 0)
+		text_addf(t, "\n- Of %" PRId64 " flows", preview->flows_total);
+	if (preview->flows_total > 0 && preview->deployments_total > 0)
+		text_addf(t, " and %" PRId64 " deployments", preview->deployments_total);
 	if (preview->run_count > 0 && preview->newest != 0) {
 		text_addf(t, "\n- Oldest: %s", time_format_human(preview->oldest, buf));
 		text_addf(t, "\n- Newest: %s", time_format_human(preview->newest, buf));
 	}
-	add_extent(t, &preview->extent);
+	text_addf(t, "\n- With them go ");
+	preview_add_extent(preview, plan, t);
+	if (preview->stays.known) {
+		AUTO_TEXT stays = {.max = 1000};
+		preview_stays_add(&preview->stays, plan, &stays);
+		text_addf(t, "\n- Old flow runs that stay: %s", stays.len > 0 ? text_str(&stays) : "none");
+		if (!plan->by_end && preview->stays.ended_within > 0)
+			text_addf(t, "\n- Ended within the period, and go, since the start counts: %" PRId64, preview->stays.ended_within);
+	}
+	text_addf(t, "\n\n");
 }
 
 static void add_table(struct text *t, const struct preview *preview, const struct plan *plan)
@@ -302,8 +366,9 @@ static void add_table(struct text *t, const struct preview *preview, const struc
 		rest -= preview->flows[i].count;
 	}
 	if (rest > 0 && (preview->more_flows || preview->flow_count > shown)) {
-		text_addf(t, "\n| ... and %s%zu more flows |", preview->more_flows ? "more than " : "",
-		          preview->flow_count - shown);
+		bool exact = preview->flows_total >= (int64_t)preview->flow_count;
+		text_addf(t, "\n| ... and %s%" PRId64 " more flows |", exact || !preview->more_flows ? "" : "more than ",
+		          (exact ? preview->flows_total : (int64_t)preview->flow_count) - (int64_t)shown);
 		for (size_t k = 0; k < preview->state_count; k++)
 			text_addf(t, " |");
 		text_addf(t, " %" PRId64 " |", rest);
@@ -342,4 +407,12 @@ char *preview_markdown(const struct preview *preview, const struct plan *plan)
 	add_table(&t, preview, plan);
 	add_runs(&t, preview, plan);
 	return text_take(&t);
+}
+
+bool preview_shows_plan(const char *markdown, const struct plan *plan)
+{
+	char shown[sizeof PLAN_SHOWN + DIGEST_SIZE];
+
+	(void)snprintf(shown, sizeof shown, PLAN_SHOWN "%s`", plan->digest);
+	return markdown != NULL && strstr(markdown, shown) != NULL;
 }

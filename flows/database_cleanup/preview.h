@@ -5,8 +5,9 @@
 
 #include "client/prefect/flow_run.h"
 #include "flows/database_cleanup/plan.h"
+#include "flows/database_cleanup/preview_stays.h"
 
-#define PREVIEW_KEY "cleanup-preview" /* checkpoint: preview_table.h */
+#define PREVIEW_KEY "cleanup-preview" /* checkpoint: preview_page.h */
 #define PREVIEW_MARKDOWN_MAX (64 * 1024)
 #define PLAN_SHOWN "Plan `sha256:" /* the digest and a backtick follow */
 #define PREVIEW_RUNS 5           /* runs named one by one */
@@ -38,10 +39,14 @@ struct preview {
 	struct preview_flow *flows; /* owned; the largest first */
 	size_t flow_count;          /* counted, at most PREVIEW_FLOWS_COUNTED */
 	bool more_flows;            /* there are flows that were not counted */
+	int64_t flows_total;        /* all flows that have runs, and all deployments; 0: not known */
+	int64_t deployments_total;
 	time_us oldest, newest;     /* start, or the scheduled time of a run that never started */
 	struct flow_run *runs;      /* owned: the oldest PREVIEW_RUNS */
 	size_t run_count;
-	struct preview_extent extent; /* preview_table.h */
+	struct preview_extent extent; /* preview_page.h, as what follows */
+	struct preview_stays stays;
+	double pace;                  /* flow runs a second, in the last cleanup that is reported; 0: not known */
 };
 
 /* Asks the server for what the preview shows; @plan is borrowed until preview_release(). Reads only; some
@@ -50,11 +55,21 @@ int preview_collect(struct prefect *prefect, const struct plan *plan, struct pre
                     struct error *err) MUST_CHECK;
 void preview_release(struct preview *preview);
 
-/* The age that counts for a run: as the plan's predicate sees it. */
+/* Does @markdown (NULL: none) show the digest of this plan as a preview writes it? What others wrote into a name has no backticks that
+ * are not escaped. */
+bool preview_shows_plan(const char *markdown, const struct plan *plan);
+
+/* When a run started, or was to start. */
 time_us preview_run_age(const struct flow_run *run);
 
-/* The Markdown; names of runs and flows are escaped and cut. At most PREVIEW_MARKDOWN_MAX bytes. The caller
- * frees it; NULL without memory. */
+/* Appends the parts that the long preview and the form share: "30 days", as far as it is that; "Completed 12, TimedOut 3"; what goes
+ * with the runs. */
+void preview_add_period(const struct plan *plan, struct text *t);
+void preview_add_states(const struct preview *preview, const struct plan *plan, struct text *t);
+void preview_add_extent(const struct preview *preview, const struct plan *plan, struct text *t);
+
+/* The long preview as Markdown: the counts, the table of flows, the oldest runs. Names are escaped and cut. At most
+ * PREVIEW_MARKDOWN_MAX bytes. The caller frees it; NULL without memory. */
 char *preview_markdown(const struct preview *preview, const struct plan *plan);
 
 #endif

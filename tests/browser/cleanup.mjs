@@ -1,7 +1,7 @@
 // What a person does in Prefect's UI, from the deployment's page to the report: a Custom run with values of its own, the
 // run's page, Resume with notes, the end. Wants (ui.mjs) besides: parameters (label: value), notes.
 // tests/integration/test_browser.py runs it and looks into the database.
-import { page, picture, play, press, seen, wanted } from './ui.mjs';
+import { choose, openForm, page, picture, play, press, resumeButton, seen, waitForState, wanted } from './ui.mjs';
 
 async function startCustomRun() {
 	await page.goto(wanted.page);
@@ -16,33 +16,23 @@ async function startCustomRun() {
 	seen.run = new URL(page.url()).pathname.split('/').pop();
 }
 
-// The page looks anew only now and then; a person reloads.
-async function waitForState(name) {
-	const badge = page.getByRole('main').getByText(name, { exact: true }).first();
-	for (let tries = 0; tries < 10; tries++) {
-		await page.getByRole('tab', { name: 'Details' }).waitFor();
-		if (await badge.waitFor({ timeout: 12000 }).then(() => true, () => false))
-			return;
-		await page.reload({ waitUntil: 'domcontentloaded' });
-	}
-	throw new Error(`the run's page does not say ${name}`);
-}
-
 async function resume() {
 	await waitForState('Paused');
 	await page.getByRole('tab', { name: 'Details' }).click();
 	seen.question = await page.getByRole('tabpanel').innerText();
 	await picture('paused');
-	await page.getByRole('main').getByRole('button', { name: 'Open menu' }).click();
-	await page.getByRole('menuitem', { name: 'Resume' }).click();
-	const dialog = page.getByRole('dialog');
-	await dialog.getByLabel('Approve').click();
-	await dialog.getByLabel('Notes').fill(wanted.notes);
+	const dialog = await openForm();
+	seen.fields = (await dialog.getByLabel('Delete these flow runs?').boundingBox());
 	seen.form = await dialog.innerText();
-	seen.headings = await dialog.getByRole('heading').allInnerTexts();
-	seen.rows = await dialog.getByRole('row').allInnerTexts();
+	seen.link = await dialog.getByRole('link', { name: /Flows, deployments/ }).evaluate((link) => link.href);
 	await picture('form');
-	seen.resumed = await press(dialog.getByRole('button', { name: /Submit|Resume/ }), '/resume');
+	// Who has not decided has not rejected.
+	seen.undecided = await press(resumeButton(dialog), '/resume');
+	await page.getByText(/required property/).first().waitFor();
+	seen.refusal = await page.getByText(/required property/).first().innerText();
+	await choose(dialog, true);
+	await dialog.getByLabel('Notes').fill(wanted.notes);
+	seen.resumed = await press(resumeButton(dialog), '/resume');
 	await dialog.waitFor({ state: 'hidden' });
 }
 
@@ -58,6 +48,14 @@ async function readResult() {
 	await picture('completed');
 }
 
+async function readPreview() {
+	await page.goto(seen.link);
+	await page.getByRole('main').getByRole('row').first().waitFor();
+	seen.rows = await page.getByRole('main').getByRole('row').allInnerTexts();
+	await picture('preview');
+	await page.goBack();
+}
+
 async function readReport() {
 	await page.getByRole('tab', { name: 'Artifacts' }).click();
 	await page.getByRole('tabpanel').getByRole('link', { name: 'cleanup-report' }).first().click();
@@ -68,4 +66,4 @@ async function readReport() {
 	await picture('report');
 }
 
-await play(startCustomRun, resume, readResult, readReport);
+await play(startCustomRun, resume, readResult, readPreview, readReport);

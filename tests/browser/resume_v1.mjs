@@ -5,10 +5,16 @@ async function resume() {
 	await page.goto(wanted.page);
 	await page.getByRole('button', { name: 'Resume' }).click();
 	const dialog = page.getByRole('dialog');
-	await dialog.getByRole('switch').click();
-	await dialog.getByRole('textbox').fill(wanted.notes);
+	await dialog.getByRole('textbox').first().waitFor();
 	seen.form = await dialog.innerText();
 	await picture('form-v1');
+	seen.link = await dialog.getByRole('link', { name: /Flows, deployments/ }).evaluate((link) => link.href);
+	// Who has not decided has not rejected: this UI does not even send it.
+	await dialog.getByRole('button', { name: 'Submit' }).click();
+	await dialog.getByText("'approve' is a required property").waitFor();
+	await dialog.getByRole('group').first().getByRole('button').click();
+	await page.getByRole('option', { name: 'true', exact: true }).or(page.getByText('true', { exact: true })).last().click();
+	await dialog.getByRole('textbox').first().fill(wanted.notes);
 	seen.resumed = await press(dialog.getByRole('button', { name: 'Submit' }), '/resume');
 	await dialog.waitFor({ state: 'hidden' });
 }

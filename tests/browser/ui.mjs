@@ -12,13 +12,13 @@ const outside = new Set();
 
 const browser = await chromium.launchPersistentContext(wanted.profile, {
 	executablePath: '/usr/bin/chromium',
-	viewport: { width: 1280, height: wanted.height ?? 900 },
+	viewport: { width: 1280, height: 720 },
 	timezoneId: 'UTC',
 	args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
 		'--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
 });
 export const page = browser.pages()[0];
-page.setDefaultTimeout(45000);
+page.setDefaultTimeout(Number(process.env.BROWSER_MS ?? 45000));
 
 // Nothing but the server is reached, and the test says what was asked for.
 await browser.route((url) => url.origin !== origin, (route) => {
@@ -38,6 +38,35 @@ export async function press(button, path) {
 			return status;
 	}
 	throw new Error(`${path}: 503 twenty times`);
+}
+
+// Opens the form of the run whose page is shown in the V2 UI; returns the dialog.
+export async function openForm() {
+	await page.getByRole('main').getByRole('button', { name: 'Open menu' }).click();
+	await page.getByRole('menuitem', { name: 'Resume' }).click();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByLabel('Delete these flow runs?').waitFor();
+	return dialog;
+}
+
+export const resumeButton = (dialog) => dialog.getByRole('button', { name: /Submit|Resume/ });
+
+// Chooses yes or no in the form of the V2 UI.
+export async function choose(dialog, value) {
+	await dialog.getByLabel('Delete these flow runs?').click();
+	await page.getByRole('option', { name: String(value), exact: true }).click();
+}
+
+// The page looks anew only now and then; a person reloads.
+export async function waitForState(name) {
+	const badge = page.getByRole('main').getByText(name, { exact: true }).first();
+	for (let tries = 0; tries < 10; tries++) {
+		await page.getByRole('tab', { name: 'Details' }).waitFor();
+		if (await badge.waitFor({ timeout: 12000 }).then(() => true, () => false))
+			return;
+		await page.reload({ waitUntil: 'domcontentloaded' });
+	}
+	throw new Error(`the run's page does not say ${name}`);
 }
 
 // Plays the steps one after the other, and tells what was seen.

@@ -1,5 +1,6 @@
 """A deployment of database-cleanup in the words of a test: trigger, ask, answer, and what came of it."""
 
+import hashlib
 import json
 
 from harness import parse_time, unique, wait_until
@@ -84,6 +85,11 @@ class Janitor:
         plan = json.loads(self.db.inputs(run_id)["cleanup-plan"])
         return plan | {key: parse_time(plan[key]) for key in ("cutoff", "planned_at")}
 
+    def digest(self, run_id):
+        """The stored plan's, as the form shows it."""
+        stored = json.loads(self.db.inputs(run_id)["cleanup-plan"])
+        return hashlib.sha256(json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
     def questions(self, run_id):
         """The inputs of a plan or of a question: what a run that asks nothing does not have."""
         return {key for key in self.db.inputs(run_id) if not key.startswith("janitor-owner-")}
@@ -95,6 +101,11 @@ class Janitor:
 
     def preview(self, run_id):
         return json.loads(self.db.inputs(run_id)[self.keyset(run_id)["description"]])
+
+    def page(self, run_id):
+        """The whole preview: the artifact that the form links to, in the Markdown of the run's latest attempt."""
+        rows = self.db.query("SELECT id, data FROM artifact WHERE key = 'cleanup-preview' AND flow_run_id = ? ORDER BY created", run_id)
+        return json.loads(rows[-1]["data"])
 
     def wait_left(self, ids, count):
         """Waits until at most so many of these runs exist; returns those."""

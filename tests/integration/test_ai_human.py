@@ -13,7 +13,9 @@ def asked(ai, run_id, ids):
     ai.api.wait_question(run_id)
     assert ai.db.existing(ids) == set(ids)
     ai.assert_gone()
-    return ai.preview(run_id).replace("\\", "")
+    form = ai.preview(run_id)
+    assert "An AI agent looked at this plan; you decide." in form and len(form.split("\n")) <= 13
+    return ai.page(run_id).replace("\\", "")
 
 
 @pytest.mark.parametrize("approve", [True, False])

@@ -45,7 +45,11 @@ def test_a_cleanup_by_hand(server, api, db, cli, worker, history, browse):
     result = db.states(run["id"])[-1]["data"]
     # The page of the waiting run, and the form in it.
     assert "7 flow runs would be deleted; waiting for an approval until" in seen["question"]
-    assert "Preview: 7 flow runs would be deleted" in seen["form"] and result["plan"] in seen["form"]
+    assert "7 flow runs would be deleted" in seen["form"] and result["plan"] in seen["form"]
+    # At 1280x720 the fields are seen when the dialog opens, and pressing Resume at once decides nothing.
+    assert seen["fields"]["y"] + seen["fields"]["height"] < 720
+    assert seen["undecided"] == 200 and "'approve' is a required property" in seen["refusal"]
+    # What the link leads to: the whole preview.
     assert [row.split() for row in seen["rows"]][0] == ["Flow", "TimedOut", "All"]
     assert any("etl **daily**" in row and row.split()[-1] == "7" for row in seen["rows"])
     # What came of it, on the page and in the database.
@@ -57,6 +61,19 @@ def test_a_cleanup_by_hand(server, api, db, cli, worker, history, browse):
     assert db.existing(old) == set() and db.existing(kept) == set(kept)
     # The UI needs no other host: what it asked one for (its analytics, also where they are off) was refused.
     assert set(seen["outside"]) <= {"sr-client-cfg.amplitude.com"}
+
+
+def test_a_dialog_that_outlived_its_plan(server, api, db, idle, worker, old, browse):
+    """The new plan was never seen: nothing is deleted, and the question stays open."""
+    state, ids = old(4)
+    worker(idle.pool)
+    run_id = idle.ask(state)
+    first = idle.digest(run_id)
+    home = server.url.removesuffix("/api")
+    seen = browse("outlived.mjs", page=f"{home}/v2/runs/flow-run/{run_id}", api=server.url, run=run_id, notes="after lunch")
+    assert idle.digest(run_id) != first and first in seen["refusal"] and seen["state"] == "Paused"
+    assert db.existing(ids) == set(ids) and "paused-2-response" not in db.inputs(run_id)
+    assert idle.approve(run_id)["deleted"] == 4
 
 
 def test_approved_in_the_v1_ui(server, api, db, janitor, old, browse):

@@ -60,10 +60,11 @@ def test_a_whole_run(api, db, janitor, old, page):
     state, ids = old(12, logs=2, task_runs=1)
     run_id = janitor.ask(state, batch_size=10)
     assert page.steps(run_id) == {"query": "COMPLETED", "preview": "COMPLETED", "approval": "RUNNING"}
-    (table,) = page.artifacts(run_id, "cleanup-preview")
-    (row,) = json.loads(json.loads(table["data"]))
-    assert (row["state"], row["flow runs"]) == (state, 12)
-    assert str(row["artifacts"]) == "0"
+    (preview,) = page.artifacts(run_id, "cleanup-preview")
+    (row,) = [line for line in json.loads(preview["data"]).splitlines() if line.startswith("| old |") and line.count("|") > 6]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[0] == "old" and cells[2:4] == [state, "12"] and cells[6:] == ["12", "24", "0"]
+    assert f"(../../artifacts/artifact/{preview['id']})" in janitor.preview(run_id)
 
     janitor.approve(run_id, "looks fine")
     assert list(page.steps(run_id)) == ENDED and set(page.steps(run_id).values()) == {"COMPLETED"}

@@ -19,7 +19,7 @@ def finish(api, janitor, run_id, how):
 
 
 @pytest.mark.parametrize("how", ["Completed", "rejected", "Failed", "Cancelled"])
-@pytest.mark.parametrize("approve", [True, False], ids=["approved", "without an answer"])
+@pytest.mark.parametrize("approve", [True, False], ids=["approved", "rejected"])
 def test_a_retry_asks_again(api, db, janitor, old, how, approve):
     state, first = old(3)
     run_id = janitor.ask(state)
@@ -33,7 +33,7 @@ def test_a_retry_asks_again(api, db, janitor, old, how, approve):
     assert api.input(run_id, janitor.keyset(run_id)["response"]) is None
     assert janitor.plan(run_id)["planned_at"] > plan["planned_at"]
     assert janitor.preview(run_id) != preview
-    assert f"**Preview: {len(left) + 4} flow runs" in janitor.preview(run_id)
+    assert f"**{len(left) + 4} flow runs" in janitor.preview(run_id)
     assert db.existing(second) == set(second)
     assert db.state_names(run_id).count("Paused") == 2
 
@@ -41,7 +41,7 @@ def test_a_retry_asks_again(api, db, janitor, old, how, approve):
         assert janitor.approve(run_id)["deleted"] == len(left) + 4
         assert db.existing([*first, *second]) == set()
     else:
-        api.resume(run_id)
+        janitor.answer(run_id, False)
         assert janitor.result(run_id)["status"] == "rejected"
         assert db.existing([*first, *second]) == {*left, *second}
 

@@ -149,7 +149,7 @@ class Cleanup:
             return
         answers = {"yes": lambda: self.person.resume(self.id, {"approve": True, "notes": f"yes {self.script.number}"}),
                    "no": lambda: self.person.resume(self.id, {"approve": False, "notes": "no"}),
-                   "nothing": lambda: self.person.resume(self.id),
+                   "nothing": lambda: self.person.set_state(self.id, "RUNNING", message="set by torture"),
                    "cancel": lambda: self.person.cancel(self.id)}
         self.do(kind, answers[kind])
 

@@ -64,7 +64,7 @@ static void takes_what_is_there(void)
 		{"no job variables", {.args = {NULL}}, "{\"job_variables\": {\"approval_timeout\": 60}}", "", "job_variables", NULL},
 		{"flags of the policy", {.args = {"--retention-period", "60 days", "--batch-size", "20", "--dry-run"}}, NULL, "", "parameters",
 		 "{\"config\": {\"retention_period\": \"P60D\", \"states_to_clean\": [\"Completed\", \"Failed\", \"Cancelled\"], "
-		 "\"batch_size\": 20, \"dry_run\": true, \"approval_type\": \"human\"}}"},
+		 "\"batch_size\": 20, \"dry_run\": true, \"approval_type\": \"human\", \"age_by\": \"start\"}}"},
 		{"six fields", {.args = {"--cron", "0 0 2 * * ?"}}, NULL, "has 6 fields; five are right", "parameters", NULL},
 		{"the five that were meant", {.args = {"--cron", "0 0 2 * * ?"}}, NULL, "without the seconds: '0 2 * * *'", "parameters", NULL},
 		{"seven fields", {.args = {"--cron", "0 30 2 1 * ? 2027"}}, NULL, "without the seconds: '30 2 1 * *'", "parameters", NULL},

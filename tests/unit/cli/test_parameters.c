@@ -120,14 +120,14 @@ static void refuses_what_the_server_refuses(void)
 		{"a sign", "{\"retention_period\": \"+P1D\"}", 1, "'+P1D' is not a duration"},
 		{"a T too many", "{\"retention_period\": \"P1DT\"}", 1, "'P1DT' is not a duration"},
 		{"a number", "{\"retention_period\": 5}", 1, "'5' is not a duration"},
-		{"an unknown state", "{\"states_to_clean\": [\"Completed\", \"Foo\"]}", 1,
-		 "'Foo' is not one of Completed, Failed, Cancelled, Crashed, TimedOut, Cached, RolledBack"},
+		{"a state of one's own", "{\"states_to_clean\": [\"Completed\", \"Skipped\"]}", 1, NULL},
+		{"types", "{\"states_to_clean\": [\"COMPLETED\", \"CRASHED\"]}", 1, NULL},
 		{"in small letters", "{\"states_to_clean\": [\"completed\"]}", 1, "did you mean 'Completed'?"},
 		{"misspelt", "{\"states_to_clean\": [\"Completd\"]}", 1, "did you mean 'Completed'?"},
 		{"no text", "{\"states_to_clean\": [7]}", 1, "something that is no text"},
 		{"days", "{\"retention_period\": \"30 days\"}", 1, NULL},
-		{"one that is no end", "{\"states_to_clean\": [\"Running\"]}", 1, "'Running' is not one of"},
-		{"no deployment", "{\"states_to_clean\": [\"Foo\"]}", -1, "'Foo' is not one of"},
+		{"one that is no end", "{\"states_to_clean\": [\"Running\"]}", 1, "a flow run that is Running has not ended"},
+		{"no deployment", "{\"states_to_clean\": [\"timedout\"]}", -1, "did you mean 'TimedOut'?"},
 		{"a schema that is not enforced", "{\"states_to_clean\": [\"Foo\"], \"retention_period\": \"P1.5D\"}", 0, NULL},
 	};
 

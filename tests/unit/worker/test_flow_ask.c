@@ -59,7 +59,7 @@ static void asks_a_person(void)
 	};
 	static const struct question third = {.number = 3};
 	struct flow_form form = {.schema = unit_json("{}"), .description = text_dup("# Text")};
-	const struct flow_question question = {.form = &form, .summary = "7 things", .timeout_s = 3600};
+	const struct flow_question question = {.form = &form, .summary = "7 things", .until = 3600 * US_PER_SEC};
 
 	EACH(row, rows)
 	{

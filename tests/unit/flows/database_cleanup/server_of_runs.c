@@ -7,6 +7,9 @@
 #include "client/base/json.h"
 #include "tests/unit/worker/flow_run.h"
 
+/* After any plan. */
+#define MOVED_AT "2100-01-01T00:00:00Z"
+
 void server_of_runs_add(struct server_of_runs *server, int slice, size_t count)
 {
 	for (; count > 0 && server->count < SERVER_RUNS_MAX; count--) {
@@ -71,8 +74,12 @@ bool run_facts_match(const struct run_facts *facts, const json_t *filter)
 	       time_matches(facts->end, json_object_get(filter, "end_time"));
 }
 
-static bool matches(const struct server_run *run, const json_t *filter)
+static bool matches(const struct server_of_runs *server, const struct server_run *run, const json_t *filter)
 {
+	/* None of the runs is a subflow's. */
+	if (json_is_false(json_object_get(json_object_get(filter, "parent_task_run_id"), "is_null_")) ||
+	    json_object_get(filter, "parent_flow_run_id") != NULL || server->deleted < run->joins)
+		return false;
 	const json_t *any = json_object_get(json_object_get(filter, "id"), "any_");
 	const json_t *not_any = json_object_get(json_object_get(filter, "id"), "not_any_");
 
@@ -97,7 +104,7 @@ static struct http_reply count(const struct server_of_runs *server, const json_t
 	size_t total = 0;
 
 	for (size_t i = 0; i < server->count; i++)
-		total += matches(&server->runs[i], filter);
+		total += matches(server, &server->runs[i], filter);
 	return reply_json(json_integer((json_int_t)total));
 }
 
@@ -107,7 +114,7 @@ static json_t *first_runs(struct server_of_runs *server, const json_t *filter, s
 	json_t *list = json_array();
 
 	for (size_t i = server->count; i-- > 0 && json_array_size(list) < limit;)
-		if (matches(&server->runs[i], filter)) {
+		if (matches(server, &server->runs[i], filter)) {
 			*ret_bad = *ret_bad || server->runs[i].bad;
 			(void)json_array_append_new(list, json_integer((json_int_t)i));
 		}
@@ -132,8 +139,9 @@ static struct http_reply list_runs(struct server_of_runs *server, const json_t *
 		return (struct http_reply){.status = 422};
 	}
 	json_array_foreach(found, i, at)
-		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "id", server->runs[json_integer_value(at)].id,
-		                                            "flow_id", ID_A, "name", "run"));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:s}}", "id", server->runs[json_integer_value(at)].id,
+		                                            "flow_id", ID_A, "name", "run", "state", "timestamp",
+		                                            server->runs[json_integer_value(at)].joins > 0 ? MOVED_AT : "1969-01-01T00:00:00Z"));
 	return reply_json(list);
 }
 
@@ -243,7 +251,7 @@ static json_t *find_artifacts(const struct server_of_runs *server, const json_t 
 			bool report = k >= run->artifacts;
 
 			(void)snprintf(id, sizeof id, "%c0000000-%04zx-4000-8000-%012x", report ? 'b' : 'a', i & 0xffff, (unsigned)k);
-			if ((of_runs != NULL && !matches(run, of_runs)) || (runs != NULL && !contains(runs, run->id)) ||
+			if ((of_runs != NULL && !matches(server, run, of_runs)) || (runs != NULL && !contains(runs, run->id)) ||
 			    (ids != NULL && !contains(ids, id)) || (reports_only && !report))
 				continue;
 			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "id", id, "flow_run_id", run->id, "key",
@@ -370,12 +378,15 @@ struct http_reply server_of_runs_handle(void *arg, const struct http_seen *seen)
 		return checkpoint(server, seen, body);
 	if (strcmp(seen->path, "/flow_runs/" OWN_ID "/labels") == 0) {
 		server->progress = json_integer_value(json_object_get(body, "janitor.progress"));
-		return (struct http_reply){.status = 204};
+		server->notes++;
+		return (struct http_reply){.status = server->refuse_notes ? 422 : 204};
 	}
 	if (strcmp(seen->path, "/flow_runs/" OWN_ID) == 0)
 		return look(server);
 	if (strcmp(seen->path, "/flow_runs/count") == 0)
 		return count(server, filter);
+	if (strcmp(seen->path, "/flow_runs/filter") == 0 && json_object_get(body, "task_runs") != NULL)
+		return (struct http_reply){.body = "[]"};
 	if (strcmp(seen->path, "/flow_runs/filter") == 0)
 		return json_integer_value(json_object_get(body, "offset")) > 0 ? (struct http_reply){.body = "[]"}
 		                                                               : list_runs(server, filter, limit > 0 ? (size_t)limit : 200);

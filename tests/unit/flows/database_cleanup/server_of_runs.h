@@ -22,6 +22,7 @@ struct server_of_runs {
 		bool bad;        /* deleting it fails with `bad_status` */
 		bool leaves;     /* is in lists, but matches no more when it is looked at alone */
 		bool vanishes;   /* somebody else deletes it right before its single delete: 404 */
+		size_t joins;    /* matches only after so many deletions: somebody moved it by hand then; 0: from the beginning */
 		bool taken;      /* somebody else deletes it right before a bulk_delete that would */
 		bool gone;
 		int artifacts;   /* that it has; they stay when it is deleted */
@@ -49,6 +50,8 @@ struct server_of_runs {
 	size_t deleted;
 	int largest_limit;
 	int64_t progress;        /* the last that was noted */
+	size_t notes;            /* how often */
+	bool refuse_notes;       /* 422 for them */
 	size_t artifacts_deleted;
 	size_t artifacts_too_soon; /* deleted while their run was there */
 	size_t reports_deleted;

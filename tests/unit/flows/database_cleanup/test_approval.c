@@ -20,6 +20,12 @@ static void judges_strictly(void)
 		bool approved;
 		const char *notes;
 	} rows[] = {
+		{"yes to this plan", "{\"approve\": true, \"notes\": \"go\", \"plan\": \"" DIGEST "\"}", SHOWN, true, "go"},
+		{"yes to this plan, without notes", "{\"approve\": true, \"plan\": \"" DIGEST "\"}", SHOWN, true, ""},
+		{"yes to another plan", "{\"approve\": true, \"plan\": \"1123\"}", SHOWN, false, "the answer is about another plan"},
+		{"yes to no plan", "{\"approve\": true, \"plan\": \"\"}", SHOWN, false, "the answer is about another plan"},
+		{"a plan that is no text", "{\"approve\": true, \"plan\": 1}", SHOWN, false, NOT_THE_FORM},
+		{"no to another plan", "{\"approve\": false, \"notes\": \"n\", \"plan\": \"1123\"}", SHOWN, false, "n"},
 		{"yes", "{\"approve\": true, \"notes\": \"go\"}", SHOWN, true, "go"},
 		{"yes without notes", "{\"approve\": true}", SHOWN, true, ""},
 		{"yes with empty notes", "{\"approve\": true, \"notes\": \"\"}", SHOWN, true, ""},

@@ -1,6 +1,7 @@
 /* The deletion against a server that holds runs: batches, limits, refusals, narrowing down, stops, restarts. */
 #include "flows/database_cleanup/deletion.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/flows/database_cleanup/server_of_runs.h"
@@ -16,8 +17,8 @@ struct fixture {
 	struct error err;
 };
 
-/* A plan over what the server of @f holds now. */
-static void open_fixture(struct fixture *f)
+/* A plan over what the server of @f holds now; @run: the run that deletes. */
+static void open_fixture_of(struct fixture *f, const char *run)
 {
 	f->plan = (struct plan){.slice_count = 2, .digest = "the digest"};
 	for (size_t i = 0; i < f->server.count; i++)
@@ -26,8 +27,12 @@ static void open_fixture(struct fixture *f)
 		f->plan.slices[i].filter = json_pack("{s:i}", "slice", i);
 		f->plan.total += f->plan.slices[i].count;
 	}
-	unit_flow_open(&f->flow, http_server_handle(server_of_runs_handle, &f->server), OWN_RUN("RUNNING", NO_PAUSE),
-	               NULL);
+	unit_flow_open(&f->flow, http_server_handle(server_of_runs_handle, &f->server), run, NULL);
+}
+
+static void open_fixture(struct fixture *f)
+{
+	open_fixture_of(f, OWN_RUN("RUNNING", NO_PAUSE));
 }
 
 static size_t close_fixture(struct fixture *f, const char *row)
@@ -50,11 +55,11 @@ static const struct row {
 	int64_t deleted, left;
 	size_t calls;                /* of bulk_delete; 0: not looked at */
 } rows[] = {
-	{"one batch", 5, 0, 10, {0}, 0, 0, false, 5, 0, 2},
-	{"a full batch", 10, 0, 10, {0}, 0, 0, false, 10, 0, 2},
-	{"three batches", 25, 0, 10, {0}, 0, 0, false, 25, 0, 4},
-	{"both slices", 12, 3, 10, {0}, 0, 0, false, 15, 0, 5},
-	{"only runs that never started", 0, 3, 10, {0}, 0, 0, false, 3, 0, 2},
+	{"one batch", 5, 0, 10, {0}, 0, 0, false, 5, 0, 1},
+	{"a full batch", 10, 0, 10, {0}, 0, 0, false, 10, 0, 1},
+	{"three batches", 25, 0, 10, {0}, 0, 0, false, 25, 0, 3},
+	{"both slices", 12, 3, 10, {0}, 0, 0, false, 15, 0, 4},
+	{"only runs that never started", 0, 3, 10, {0}, 0, 0, false, 3, 0, 1},
 	{"the server's limit is learned", 25, 0, 20, {0}, 0, 8, false, 25, 0, 0},
 	{"a limit of one", 4, 0, 10, {0}, 0, 1, false, 4, 0, 0},
 	{"one bad run", 12, 0, 20, {5}, 501, 0, false, 11, 1, 0},
@@ -179,8 +184,8 @@ static void looks_again_before_a_single_delete(void)
 	(void)close_fixture(&f, "left the plan");
 }
 
-/* Gone is what was wanted. */
-static void takes_404_for_deleted(void)
+/* Somebody else was faster: gone is what was wanted, but it is not ours. */
+static void takes_404_for_gone(void)
 {
 	struct fixture f = {.server = {.no_bulk = true}};
 
@@ -188,7 +193,8 @@ static void takes_404_for_deleted(void)
 	f.server.runs[2].vanishes = true;
 	open_fixture(&f);
 	CHECK_RC("404", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), 0, &f.err);
-	CHECK_INT("404", f.result.deleted, 4);
+	CHECK_INT("404", f.result.deleted, 3);
+	CHECK_INT("404", f.result.gone, 1);
 	CHECK_INT("404", f.result.failed, 0);
 	CHECK_INT("404", f.result.left, 0);
 	(void)close_fixture(&f, "404");
@@ -216,9 +222,101 @@ static void refuses_a_plan_that_has_grown(void)
 	open_fixture(&f);
 	server_of_runs_add(&f.server, 0, 1);
 	CHECK_RC("grown", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_CONFLICT, &f.err);
-	CHECK_HAS("grown", f.err.text, "6 flow runs match the plan now, but it was approved for 5");
+	CHECK_HAS("grown", f.err.text, "6 flow runs match the plan where 5 should");
 	CHECK_INT("grown", f.server.deleted, 0);
 	(void)close_fixture(&f, "grown");
+}
+
+/* Nor were those that come while it goes on: they stay, and so does what was approved and not yet deleted. */
+static void stops_where_it_grows(void)
+{
+	static const struct {
+		const char *name;
+		size_t joining; /* runs that join the plan after ten deletions */
+		size_t leaving; /* runs of the plan that somebody else deletes before the first */
+		bool no_bulk;
+		int rc;
+		size_t most;    /* deleted at most */
+		const char *said;
+	} growths[] = {
+		{"many", 15, 0, false, ERR_CONFLICT, 30, "somebody changed the states of old runs meanwhile"},
+		{"one for one that is gone", 1, 1, false, ERR_CONFLICT, 29, "flow runs match the plan"},
+		{"one by one", 15, 0, true, ERR_CONFLICT, 30, "somebody changed the states of old runs meanwhile"},
+	};
+
+	EACH(growth, growths)
+	{
+		struct fixture f = {.server = {.no_bulk = growth->no_bulk}};
+
+		server_of_runs_add(&f.server, 0, 30);
+		open_fixture(&f);
+		server_of_runs_add(&f.server, 0, growth->joining);
+		for (size_t i = 30; i < f.server.count; i++)
+			f.server.runs[i].joins = 10;
+		for (size_t i = 0; i < growth->leaving; i++)
+			f.server.runs[i].gone = true;
+		CHECK_RC(growth->name, deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), growth->rc, &f.err);
+		CHECK_HAS(growth->name, f.err.text, growth->said);
+		CHECK(growth->name, f.server.deleted <= growth->most);
+		CHECK_INT(growth->name, f.result.deleted, f.server.deleted);
+		for (size_t i = 30; growth->no_bulk && i < f.server.count; i++)
+			CHECK("moved by hand", !f.server.runs[i].gone);
+		(void)close_fixture(&f, growth->name);
+	}
+}
+
+/* Over all starts: what an earlier one deleted is noted, and what its last call did is told by what matches. */
+static void keeps_the_budget_after_a_restart(void)
+{
+	static const struct {
+		const char *name;
+		int64_t done, doubtful, expected; /* as noted */
+		size_t gone;    /* runs of the plan that are deleted by then */
+		size_t joined;  /* runs that joined meanwhile */
+		int rc;
+		size_t most;    /* deleted by this start at most */
+	} restarts[] = {
+		{"nothing was under way", 10, 0, 20, 10, 0, 0, 20},
+		{"the last call came to pass", 10, 5, 20, 15, 0, 0, 15},
+		{"it did not", 10, 5, 20, 10, 0, 0, 20},
+		{"grown by many", 10, 0, 20, 10, 5, ERR_CONFLICT, 0},
+		{"the call came to pass, and it has grown by more", 10, 5, 20, 15, 9, ERR_CONFLICT, 0},
+		{"the call came to pass, and it has grown by fewer", 10, 5, 20, 15, 3, ERR_CONFLICT, 15},
+		{"more noted than there can be", 40, 0, 20, 10, 0, 0, 20},
+		{"expected more than there can be", 10, 0, 25, 10, 0, 0, 20},
+	};
+
+	EACH(restart, restarts)
+	{
+		struct fixture f = {.server = {.checkpoint = unit_json("{\"cleanup-deletion\": {\"plan\": \"the digest\", \"matched\": 30}}")}};
+		char run[600];
+
+		server_of_runs_add(&f.server, 0, 30);
+		(void)snprintf(run, sizeof run, RUN_LABELLED("RUNNING", "{\"prefect.worker.name\": \"me\", \"janitor.instance\": \"" OWN_INSTANCE
+		               "\", \"janitor.progress\": %d, \"janitor.doubtful\": %d, \"janitor.expected\": %d}", NO_PAUSE),
+		               (int)restart->done, (int)restart->doubtful, (int)restart->expected);
+		open_fixture_of(&f, run);
+		server_of_runs_add(&f.server, 0, restart->joined);
+		for (size_t i = 0; i < restart->gone; i++)
+			f.server.runs[i].gone = true;
+		CHECK_RC(restart->name, deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), restart->rc, &f.err);
+		CHECK(restart->name, f.server.deleted <= restart->most);
+		CHECK(restart->name, restart->rc != 0 || f.server.deleted == restart->most);
+		CHECK(restart->name, restart->gone + f.server.deleted <= 30);
+		(void)close_fixture(&f, restart->name);
+	}
+}
+
+/* Where it cannot be noted, nothing is deleted: a start after a kill could not keep the budget. */
+static void deletes_nothing_unnoted(void)
+{
+	struct fixture f = {.server = {.refuse_notes = true}};
+
+	server_of_runs_add(&f.server, 0, 5);
+	open_fixture(&f);
+	CHECK_RC("not noted", deletion_run(f.flow.ctx, &f.plan, 10, &f.result, &f.err), ERR_INVALID, &f.err);
+	CHECK_INT("not noted", f.server.deleted, 0);
+	(void)close_fixture(&f, "not noted");
 }
 
 static void counts_after_a_lost_answer(void)
@@ -592,6 +690,7 @@ UNIT_SUITE("flows/database_cleanup/deletion", TEST(takes_artifacts_along), TEST(
            TEST(goes_on_without_the_window), TEST(leaves_what_came_after_the_window), TEST(carries_artifacts_along),
            TEST(reports_what_a_predecessor_did), TEST(keeps_cleanup_reports), TEST(stops_between_artifacts),
            TEST(deletes_what_it_can), TEST(names_the_runs_at_fault), TEST(gives_up_where_nothing_can_be_deleted),
-           TEST(looks_again_before_a_single_delete), TEST(takes_404_for_deleted), TEST(counts_what_others_took),
+           TEST(looks_again_before_a_single_delete), TEST(takes_404_for_gone), TEST(counts_what_others_took),
+           TEST(stops_where_it_grows), TEST(keeps_the_budget_after_a_restart), TEST(deletes_nothing_unnoted),
            TEST(refuses_a_plan_that_has_grown), TEST(counts_after_a_lost_answer), TEST(stops_where_the_run_is_not_running),
            TEST(stops_with_the_worker), TEST(goes_on_after_a_restart))

@@ -1,6 +1,7 @@
 #include "flows/database_cleanup/plan.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/api.h"
@@ -13,11 +14,13 @@
 	"\"name\": {\"any_\": [\"Completed\", \"Failed\"]}}, "                                                       \
 	"\"start_time\": {\"before_\": \"2026-10-22T06:34:21.123456Z\", \"is_null_\": " not_started "}, "            \
 	"\"end_time\": {\"before_\": \"2026-11-21T06:34:21.123456Z\"}}"
-#define STORED                                                                                                      \
-	"{\"version\": 1, \"planned_at\": \"2026-11-21T06:34:21.123456Z\", \"cutoff\": "                             \
+#define STORED_AS(version, subflows)                                                                                \
+	"{\"version\": " version ", " subflows "\"planned_at\": \"2026-11-21T06:34:21.123456Z\", \"cutoff\": "                             \
 	"\"2026-10-22T06:34:21.123456Z\", \"retention_period\": \"P30D\", \"states\": [\"Completed\", \"Failed\"], " \
 	"\"dry_run\": false, \"slices\": [{\"filter\": " FILTER("false") ", \"count\": 5}, "                       \
 	"{\"filter\": " FILTER("true") ", \"count\": 2}]}"
+#define STORED STORED_AS("2", "\"age_by\": \"start\", \"top_level\": false, \"subflows\": 0, \"spared\": 0, ")
+#define STORED_BY_0_1 STORED_AS("1", "")
 
 static json_t *two_states(void)
 {
@@ -31,12 +34,18 @@ static int make(const char *row, const char *retention, int64_t retention_us, js
 	AUTO_JSON *owned = states;
 	AUTO_FREE char *name = text_dup(retention);
 	struct policy policy = {.retention = name, .retention_us = retention_us, .states = owned};
-	const struct http_step steps[] = {
+	struct http_step steps[4] = {
 		{.method = "POST", .path = "/flow_runs/count", .body = "\"is_null_\":false", .reply = {.body = first}},
 		{.method = second != NULL ? "POST" : NULL, .path = "/flow_runs/count", .body = "\"is_null_\":true", .reply = {.body = second}},
 	};
 	struct api api;
+	size_t count = second != NULL ? 2 : 1;
 
+	/* Are there subflow runs among them? */
+	for (int i = 0; second != NULL && atoi(second) >= 0 && i < 2; i++)
+		if (atoi(i == 0 ? first : second) > 0)
+			steps[count++] = (struct http_step){.method = "POST", .path = "/flow_runs/count",
+			                                    .body = "\"parent_task_run_id\":{\"is_null_\":false}", .reply = {.body = "0"}};
 	api_open(&api, steps, first != NULL ? COUNT_OF(steps) : 0);
 	int rc = plan_make(api.prefect, &policy, NOW, ret_plan, err);
 	(void)api_close(&api, row);
@@ -64,6 +73,23 @@ static void makes_the_predicate(void)
 	CHECK_JSON("stored", json, STORED);
 	plan_release(&plan);
 	CHECK("released", plan.states == NULL && plan.slice_count == 0);
+}
+
+/* A run that waits for its approval while the worker is renewed goes on: its plan is read, and keeps its digest. */
+static void reads_plans_of_version_0_1(void)
+{
+	AUTO_JSON *json = unit_json(STORED_BY_0_1);
+	struct plan plan;
+	struct error err;
+
+	if (!CHECK_RC("version 1", plan_decode(json, &plan, &err), 0, &err))
+		return;
+	CHECK_STR("version 1", plan.digest, "5dcd19696729973596511c4ab228dedaeb5daa1c6a3d7e4b62fab279e2350334");
+	CHECK_INT("version 1", plan.total, 7);
+	CHECK_INT("subflow runs are looked for", plan.subflows, -1);
+	AUTO_JSON *again = plan_encode(&plan);
+	CHECK("the same to the letter", json_equal(again, json));
+	plan_release(&plan);
 }
 
 static void comes_back_from_the_server(void)
@@ -112,7 +138,7 @@ static void has_a_stable_digest(void)
 	if (!CHECK_RC("decode", plan_decode(json, &stored, &err), 0, &err))
 		return;
 	CHECK_STR("known", stored.digest,
-	          "5dcd19696729973596511c4ab228dedaeb5daa1c6a3d7e4b62fab279e2350334");
+	          "4459dd2e8fb98d82ddd2f5ee1aaae8f9e7db73929629dc4bb8c197455bc92506");
 	EACH(row, rows)
 	{
 		struct plan plan;
@@ -156,7 +182,11 @@ static const struct {
 	{"another retention", {"retention_period"}, "1"},
 	{"a dry run that is a number", {"dry_run"}, "0"},
 	{"not said whether it is a dry run", {"dry_run"}, "-"},
-	{"another version", {"version"}, "2"},
+	{"another version", {"version"}, "3"},
+	{"the version before", {"version"}, "1"},
+	{"no subflow runs, it is not said", {"subflows"}, "-"},
+	{"subflow runs that are no number", {"subflows"}, "\"0\""},
+	{"only top-level runs", {"top_level"}, "true"},
 	{"no version", {"version"}, "-"},
 };
 
@@ -330,7 +360,7 @@ static void narrows_a_slice_by_ids(void)
 	CHECK("nor all but none", slice_filter_ids(&slice, NULL, false) == NULL);
 }
 
-UNIT_SUITE("flows/database_cleanup/plan", TEST(makes_the_predicate), TEST(comes_back_from_the_server),
+UNIT_SUITE("flows/database_cleanup/plan", TEST(makes_the_predicate), TEST(comes_back_from_the_server), TEST(reads_plans_of_version_0_1),
            TEST(has_a_stable_digest), TEST(refuses_a_changed_plan), TEST(shows_a_consistent_change),
            TEST(survives_counts_that_overflow), TEST(reaches_back_to_the_year_one), TEST(fails_with_the_server),
            TEST(counts_what_is_left), TEST(narrows_a_slice_by_ids))

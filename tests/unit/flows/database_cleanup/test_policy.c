@@ -228,21 +228,21 @@ static void agrees_with_the_schema(void)
 	AUTO_JSON *schema = database_cleanup_schema();
 	const json_t *config = json_object_get(json_object_get(schema, "properties"), "config");
 	const json_t *fields = json_object_get(config, "properties");
-	AUTO_JSON *names = json_object_get(json_object_get(json_object_get(fields, "states_to_clean"), "items"), "enum");
 	const char *description = NULL;
 
-	json_incref(names);
-	CHECK_INT("fields", json_object_size(fields), 5);
+	CHECK_INT("fields", json_object_size(fields), 6);
 	CHECK_JSON("no others", json_object_get(config, "additionalProperties"), "false");
 	CHECK_JSON("no others", json_object_get(schema, "additionalProperties"), "false");
 	CHECK_JSON("batch size", json_object_get(json_object_get(fields, "batch_size"), "minimum"), "10");
 	CHECK_JSON("batch size", json_object_get(json_object_get(fields, "batch_size"), "maximum"), "1000");
 	CHECK_JSON("approval", json_object_get(json_object_get(fields, "approval_type"), "enum"), "[\"human\", \"ai\"]");
 
-	AUTO_JSON *parameters = json_pack("{s:{s:O}}", "config", "states_to_clean", names);
+	CHECK_JSON("age by", json_object_get(json_object_get(fields, "age_by"), "enum"), "[\"start\", \"end\"]");
+
+	AUTO_JSON *parameters = database_cleanup_defaults();
 	struct policy policy;
 	struct error err;
-	if (CHECK_RC("every state of the form", policy_read(parameters, &policy, &err), 0, &err))
+	if (CHECK_RC("the defaults of the form", policy_read(parameters, &policy, &err), 0, &err))
 		policy_release(&policy);
 
 	char *text = database_cleanup_description();

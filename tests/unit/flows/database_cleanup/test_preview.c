@@ -14,7 +14,8 @@ static char retention[] = "P30D";
 /* A plan without filters, for the Markdown alone; release with json_decref(plan.states). */
 static struct plan plan_of(int64_t total, const char *states)
 {
-	struct plan plan = {.cutoff = OLD, .retention = retention, .states = unit_json(states), .total = total, .digest = DIGEST};
+	struct plan plan = {.cutoff = OLD, .planned_at = OLD + INT64_C(30) * 86400 * US_PER_SEC, .retention = retention,
+	                    .states = unit_json(states), .total = total, .digest = DIGEST};
 
 	return plan;
 }
@@ -38,8 +39,8 @@ static void reads_well(void)
 	CHECK_STR("whole", text,
 	          "**Preview: 9 flow runs would be deleted**\n"
 	          "\n"
-	          "- Retention: P30D, runs that started at or before 2026-11-21 06:34:21 UTC\n"
-	          "- States: Completed, My\\_State\n"
+	          "- Retention: 30 days, runs that started at or before 2026-11-21 06:34:21 UTC\n"
+	          "- States: Completed 7, My\\_State 2\n"
 	          "- Oldest: 2026-11-21 06:34:19 UTC\n"
 	          "- Newest: 2026-11-21 06:34:21 UTC\n"
 	          "- With them go their task runs, states, inputs, logs and artifacts\n"
@@ -100,10 +101,11 @@ static void says_what_goes_with_them(void)
 		const char *has;
 	} rows[] = {
 		{"all counted", {.known = true, .task_runs = 12, .artifacts = 3, .log_lines = 137, .log_runs = 9, .logs_known = true},
-		 "their states and inputs, 12 task runs, 3 artifacts and 137 log lines\n"},
+		 "12 task runs, 3 artifacts, 137 log lines, their states and inputs\n"},
 		{"logs in some", {.known = true, .log_lines = 37, .log_runs = 20},
-		 "their log lines (the server does not count them: 37 in the 20 flow runs that were looked at)\n"},
-		{"more than a page", {.known = true, .log_lines = 200, .log_runs = 20}, "200 or more in the 20 flow runs"},
+		 "about 16 log lines (going by 20 flow runs), their states"},
+		{"more than a page", {.known = true, .log_lines = 200, .log_runs = 20}, "about 90 or more log lines (going by 20 flow runs)"},
+		{"no runs any more", {.known = true}, "0 artifacts, their log lines, their states"},
 		{"not known", {0}, "task runs, states, inputs, logs and artifacts\n"},
 	};
 
@@ -124,13 +126,15 @@ static void sums_up_what_does_not_fit(void)
 		size_t flows;
 		bool more;
 		int64_t total;
+		int64_t all;
 		const char *has;
 		const char *lacks;
 	} rows[] = {
-		{"all flows shown", 20, false, 200, "| flow |", "more flows"},
-		{"one flow too many", 21, false, 210, "| ... and 1 more flows | | 10 |\n", NULL},
-		{"flows that were not counted", 21, true, 500, "| ... and more than 1 more flows | | 300 |\n", NULL},
-		{"they have no runs any more", 21, false, 200, "| flow |", "more flows"},
+		{"all flows shown", 20, false, 200, 20, "| flow |", "more flows"},
+		{"one flow too many", 21, false, 210, 0, "| ... and 1 more flows | | 10 |\n", NULL},
+		{"how many there are is not known", 21, true, 500, 0, "| ... and more than 1 more flows | | 300 |\n", NULL},
+		{"flows that were not counted one by one", 21, true, 500, 250, "| ... and 230 more flows | | 300 |\n", NULL},
+		{"they have no runs any more", 21, false, 200, 21, "| flow |", "more flows"},
 	};
 	char name[] = "flow";
 	struct preview_flow flows[30];
@@ -141,7 +145,7 @@ static void sums_up_what_does_not_fit(void)
 	{
 		struct plan plan = plan_of(row->total, "[\"Completed\"]");
 		struct preview preview = {.states = {"Completed"}, .state_count = 1, .flows = flows, .flow_count = row->flows,
-		                          .more_flows = row->more};
+		                          .more_flows = row->more, .flows_total = row->all};
 		AUTO_FREE char *text = preview_markdown(&preview, &plan);
 		CHECK_HAS(row->name, text, row->has);
 		CHECK_HAS(row->name, text, "The server cannot show them one by one.\n");
@@ -217,14 +221,16 @@ static const struct http_step collecting[] = {
 	 .reply = {.body = "[" RUN(ID_C, "first", ", \"expected_start_time\": \"1970-01-01T00:00:01Z\"") "]"}},
 	{.method = "POST", .path = "/flow_runs/filter", .body = "\"n\":2",
 	 .reply = {.body = "[" RUN(ID_C, "first", ", \"expected_start_time\": \"1970-01-01T00:00:01Z\"") "]"}},
+	{.method = "POST", .path = "/flows/count", .body = "\"n\":1", .reply = {.body = "250"}},
+	{.method = "POST", .path = "/deployments/count", .body = "\"n\":1", .reply = {.body = "31"}},
 };
 
 static struct plan two_slices(void)
 {
 	struct plan plan = {.retention = strdup(retention), .states = unit_json("[\"A\", \"B\"]"), .slice_count = 2, .total = 5};
 
-	plan.slices[0] = (struct slice){unit_json("{\"n\": 1, \"state\": " STATE("\"A\", \"B\"") "}"), 4};
-	plan.slices[1] = (struct slice){unit_json("{\"n\": 2, \"state\": " STATE("\"A\", \"B\"") "}"), 1};
+	plan.slices[0] = (struct slice){.filter = unit_json("{\"n\": 1, \"state\": " STATE("\"A\", \"B\"") "}"), .count = 4};
+	plan.slices[1] = (struct slice){.filter = unit_json("{\"n\": 2, \"state\": " STATE("\"A\", \"B\"") "}"), .count = 1};
 	return plan;
 }
 
@@ -249,6 +255,8 @@ static void asks_the_server(void)
 		CHECK_STR("the youngest last", preview.runs[2].name, "third");
 		CHECK_INT("oldest", preview.oldest, US_PER_SEC);
 		CHECK_INT("newest", preview.newest, 9 * US_PER_SEC);
+		CHECK_INT("all flows", preview.flows_total, 250);
+		CHECK_INT("all deployments", preview.deployments_total, 31);
 		preview_release(&preview);
 	}
 	(void)api_close(&api, "collect");
@@ -268,19 +276,26 @@ static void survives_every_failure(void)
 
 	EACH(row, rows)
 		for (size_t failing = 0; failing < COUNT_OF(collecting); failing++) {
-			struct http_step steps[COUNT_OF(collecting)];
+			struct http_step steps[COUNT_OF(collecting) + 2];
 			struct plan plan = two_slices();
 			struct preview preview = {.oldest = -7};
 			struct api api;
 			struct error err;
 			char name[32];
 			bool example = strcmp(collecting[failing].path, "/flow_runs/filter") == 0;
-			int rc = row->spares_examples && example ? 0 : row->rc;
+			/* How many flows there are in all is only told. */
+			bool told = strncmp(collecting[failing].path, "/flow_runs/", 11) != 0 && strcmp(collecting[failing].path, "/flows/filter") != 0;
+			int rc = told || (row->spares_examples && example) ? 0 : row->rc;
 
 			(void)snprintf(name, sizeof name, "%s at request %zu", row->name, failing);
-			memcpy(steps, collecting, sizeof steps);
+			memcpy(steps, collecting, sizeof collecting);
 			steps[failing].reply = (struct http_reply){.status = row->status};
-			api_open(&api, steps, failing + 1);
+			/* What is only told is asked for all the same. */
+			size_t asked = told ? COUNT_OF(collecting) : failing + 1;
+			if (rc == 0 && !told)
+				for (const struct http_step *step = collecting + COUNT_OF(collecting) - 2; step < collecting + COUNT_OF(collecting); step++)
+					steps[asked++] = *step;
+			api_open(&api, steps, asked);
 			CHECK_RC(name, preview_collect(api.prefect, &plan, &preview, &err), rc, &err);
 			if (rc == 0) {
 				AUTO_FREE char *text = preview_markdown(&preview, &plan);

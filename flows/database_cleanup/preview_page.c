@@ -1,13 +1,16 @@
-#include "flows/database_cleanup/preview_table.h"
+#include "flows/database_cleanup/preview_page.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "client/base/text.h"
+#include "client/prefect/artifact.h"
 #include "client/prefect/deployment.h"
 #include "client/prefect/run_log.h"
 #include "client/prefect/task_run.h"
+#include "flows/database_cleanup/agent_verdict.h"
+#include "flows/database_cleanup/report.h"
 #include "flows/database_cleanup/window.h"
 
 /* Runs in which log lines are looked for. */
@@ -17,6 +20,10 @@
 #define MEASURE_MS 10000
 #define TABLE_MS 10000
 #define CELL_SIZE 400
+#define PAGE_MAX (160 * 1024)
+_Static_assert(PREVIEW_MARKDOWN_MAX + AGENT_ADVICE_ROOM + PREVIEW_TABLE_ROWS * 2 * CELL_SIZE <= PAGE_MAX, "all of it fits");
+#define REPORTS_READ 5
+#define PACE_MAX 1e6
 
 /* The part of the plan that one row is about, or all of it. */
 struct part {
@@ -31,7 +38,7 @@ static void part_release(struct part *part)
 	*part = (struct part){0};
 }
 
-/* @flow_id, @state: NULL for all. A filter never loses a clause: it is an error where there is no memory for it. */
+/* @flow_id, @state: NULL for all. A slice that has none of the state is left out. */
 static int part_make(const struct plan *plan, const char *flow_id, const char *state, struct part *ret_part, struct error *err)
 {
 	struct part part = {.filters = json_array(), .flows = flow_id != NULL ? json_pack("{s:{s:[s]}}", "id", "any_", flow_id) : NULL};
@@ -40,11 +47,8 @@ static int part_make(const struct plan *plan, const char *flow_id, const char *s
 	for (size_t i = 0; made && i < plan->slice_count; i++) {
 		if (plan->slices[i].count == 0)
 			continue;
-		json_t *filter = json_deep_copy(plan->slices[i].filter);
-		json_t *name = state != NULL ? json_pack("{s:[s]}", "any_", state) : NULL;
-		made = (state == NULL || json_object_set_new(json_object_get(filter, "state"), "name", name) == 0) &&
-		       json_array_append(part.filters, filter) == 0;
-		json_decref(filter);
+		json_t *filter = state != NULL ? slice_filter_state(&plan->slices[i], state) : json_deep_copy(plan->slices[i].filter);
+		made = filter != NULL ? json_array_append_new(part.filters, filter) == 0 : state != NULL;
 	}
 	if (!made) {
 		part_release(&part);
@@ -248,7 +252,7 @@ json_t *preview_summary(const struct preview *preview, const struct plan *plan)
 	return json_pack("{s:s, s:o, s:I}", "plan", plan->digest, "flows", flows, "left_out", (json_int_t)(rest > 0 ? rest : 0));
 }
 
-void preview_measure(struct prefect *prefect, const struct plan *plan, struct preview *preview)
+static void measure_extent(struct prefect *prefect, const struct plan *plan, struct preview *preview)
 {
 	struct preview_extent extent = {0};
 	time_us newest = 0;
@@ -256,12 +260,10 @@ void preview_measure(struct prefect *prefect, const struct plan *plan, struct pr
 
 	if (part_make(plan, NULL, NULL, &all, NULL) != 0)
 		return;
-	prefect_set_deadline(prefect, MEASURE_MS);
 	int rc = count_belongings(prefect, &all, &extent, NULL);
 	if (rc == 0)
 		rc = look_at_newest(prefect, &all, &newest, &extent, NULL);
 	part_release(&all);
-	prefect_set_deadline(prefect, 0);
 	if (rc != 0)
 		return;
 	extent.known = true;
@@ -269,31 +271,113 @@ void preview_measure(struct prefect *prefect, const struct plan *plan, struct pr
 	preview->extent = extent;
 }
 
-static void show_table(struct flow_ctx *ctx, const struct plan *plan, const struct preview *preview)
+/* Flow runs a second, in the last cleanup that deleted some; 0 where none is reported. */
+static double read_pace(struct prefect *prefect)
+{
+	AUTO_JSON *filter = json_pack("{s:{s:[s]}}", "key", "any_", REPORT_KEY);
+	struct artifact *found;
+	size_t count;
+	double pace = 0;
+
+	if (filter == NULL || artifact_filter(prefect, &(struct artifact_query){.artifacts = filter, .limit = REPORTS_READ}, &found, &count,
+	                                      NULL) != 0)
+		return 0;
+	for (size_t i = 0; i < count && pace <= 0; i++) {
+		const char *markdown = json_string_value(found[i].data);
+		AUTO_JSON *report = NULL;
+
+		if (markdown == NULL || report_parse(markdown, &report, NULL) != 0)
+			continue;
+		pace = json_number_value(json_object_get(json_object_get(report, "deletion"), "runs_per_second"));
+	}
+	artifacts_release(found, count);
+	return pace > 0 && pace < PACE_MAX ? pace : 0;
+}
+
+void preview_measure(struct prefect *prefect, const struct plan *plan, struct preview *preview)
+{
+	prefect_set_deadline(prefect, MEASURE_MS);
+	measure_extent(prefect, plan, preview);
+	if (preview_stays_read(prefect, plan, &preview->stays, NULL) != 0)
+		preview->stays.known = false;
+	preview->pace = read_pace(prefect);
+	prefect_set_deadline(prefect, 0);
+}
+
+static void add_cell(struct text *t, const json_t *value)
+{
+	const char *words = json_string_value(value);
+
+	if (words != NULL)
+		text_add_markdown(t, words, strlen(words), CELL_SIZE);
+	else if (json_is_integer(value))
+		text_addf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	text_addf(t, " |");
+}
+
+static void add_rows(struct text *t, const json_t *rows)
+{
+	static const char *const columns[] = {"flow", "deployment", "state", "flow runs", "oldest", "newest", "task runs", "log lines",
+	                                      "artifacts"};
+	const size_t count = sizeof columns / sizeof columns[0];
+	size_t i;
+	json_t *row;
+
+	text_addf(t, "\n\n| Flow | Deployment | State | Flow runs | Oldest | Newest | Task runs | Log lines | Artifacts |\n"
+	          "|---|---|---|---:|---|---|---:|---:|---:|\n");
+	json_array_foreach(rows, i, row)
+	{
+		text_addf(t, "| ");
+		for (size_t k = 0; k < count; k++) {
+			add_cell(t, json_object_get(row, columns[k]));
+			text_addf(t, k + 1 < count ? " " : "\n");
+		}
+	}
+}
+
+char *preview_page(const struct preview *preview, const struct plan *plan, const json_t *rows, const json_t *advice)
+{
+	AUTO_FREE char *markdown = preview_markdown(preview, plan);
+	struct text t = {.max = PAGE_MAX};
+
+	if (markdown == NULL)
+		return NULL;
+	text_add(&t, markdown, strlen(markdown));
+	if (json_array_size(rows) > 0)
+		add_rows(&t, rows);
+	if (advice != NULL)
+		agent_advice_markdown(advice, &t);
+	return text_take(&t);
+}
+
+static void show_page(struct flow_ctx *ctx, const struct plan *plan, const struct preview *preview, const json_t *advice,
+                      char ret_id[UUID_SIZE])
 {
 	prefect_set_deadline(flow_api(ctx), TABLE_MS);
 	AUTO_JSON *rows = preview_table(flow_api(ctx), plan, preview);
 	prefect_set_deadline(flow_api(ctx), 0);
-	AUTO_FREE char *text = rows != NULL ? json_write(rows, 0) : NULL;
-	AUTO_JSON *data = text != NULL ? json_string(text) : NULL;
+	AUTO_FREE char *page = preview_page(preview, plan, rows, advice);
+	AUTO_JSON *data = page != NULL ? json_string(page) : NULL;
 	char description[160];
 
 	(void)snprintf(description, sizeof description, "%" PRId64 " flow runs, plan `sha256:%s`", plan->total, plan->digest);
 	if (data != NULL)
-		(void)flow_artifact(ctx, &(struct flow_artifact){.step = "preview", .type = "table", .key = PREVIEW_TABLE_KEY,
-		                                                 .description = description, .data = data});
+		(void)flow_artifact(ctx, &(struct flow_artifact){.step = "preview", .type = "markdown", .key = PREVIEW_PAGE_KEY,
+		                                                 .description = description, .data = data, .ret_id = ret_id});
 }
 
-int preview_show(struct flow_ctx *ctx, const struct plan *plan, struct preview *ret_preview, struct error *err)
+int preview_show(struct flow_ctx *ctx, const struct plan *plan, const json_t *advice, struct preview *ret_preview,
+                 char ret_page[UUID_SIZE], struct error *err)
 {
 	struct error unread;
 
+	ret_page[0] = '\0';
 	flow_step_begin(ctx, "preview", "query");
 	int rc = preview_collect(flow_api(ctx), plan, ret_preview, err);
 	if (rc != 0)
 		return rc;
 	preview_measure(flow_api(ctx), plan, ret_preview);
-	show_table(ctx, plan, ret_preview);
+	show_page(ctx, plan, ret_preview, advice, ret_page);
 	AUTO_JSON *summary = preview_summary(ret_preview, plan);
 	if (summary == NULL || flow_checkpoint_write(ctx, PREVIEW_KEY, summary, &unread) != 0)
 		flow_log(ctx, LOG_LEVEL_DEBUG, "the counts by flow cannot be kept for the report");

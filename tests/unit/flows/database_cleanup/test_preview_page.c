@@ -1,4 +1,4 @@
-#include "flows/database_cleanup/preview_table.h"
+#include "flows/database_cleanup/preview_page.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +64,8 @@ static struct plan plan_of(int64_t total, bool both)
 	struct plan plan = {.retention = strdup("P30D"), .states = unit_json("[\"A\", \"B\"]"), .slice_count = 2, .total = total,
 	                    .digest = DIGEST};
 
-	plan.slices[0] = (struct slice){unit_json("{\"n\": 1, \"state\": " STATE("\"A\", \"B\"") "}"), total};
-	plan.slices[1] = (struct slice){unit_json("{\"n\": 2, \"state\": " STATE("\"A\", \"B\"") "}"), both ? 1 : 0};
+	plan.slices[0] = (struct slice){.filter = unit_json("{\"n\": 1, \"state\": " STATE("\"A\", \"B\"") "}"), .count = total};
+	plan.slices[1] = (struct slice){.filter = unit_json("{\"n\": 2, \"state\": " STATE("\"A\", \"B\"") "}"), .count = both ? 1 : 0};
 	return plan;
 }
 
@@ -240,5 +240,5 @@ static void sums_up_for_the_report(void)
 	}
 }
 
-UNIT_SUITE("flows/database_cleanup/preview_table", TEST(counts_what_goes_with_each_row), TEST(ends_with_what_did_not_fit),
+UNIT_SUITE("flows/database_cleanup/preview_page", TEST(counts_what_goes_with_each_row), TEST(ends_with_what_did_not_fit),
            TEST(takes_no_more_time_than_it_has), TEST(measures_the_whole_plan), TEST(sums_up_for_the_report))

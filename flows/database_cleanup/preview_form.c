@@ -1,0 +1,81 @@
+#include "flows/database_cleanup/preview_form.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/base/text.h"
+
+#define FORM_MAX (8 * 1024)
+#define STAYS_MAX 600
+#define REASON_MAX 160
+
+static void add_stays(struct text *t, const struct preview *preview, const struct plan *plan)
+{
+	AUTO_TEXT stays = {.max = STAYS_MAX};
+
+	if (!preview->stays.known)
+		return;
+	preview_stays_add(&preview->stays, plan, &stays);
+	if (stays.len > 0)
+		text_addf(t, "- Old runs that stay: %s\n", text_str(&stays));
+}
+
+static void add_duration(struct text *t, const struct preview *preview, const struct plan *plan)
+{
+	char span[TIME_TEXT_SIZE];
+
+	if (plan->dry_run || preview->pace <= 0)
+		return;
+	double seconds = (double)plan->total / preview->pace;
+	text_addf(t, "- Takes %s%s, at the last cleanup's %.3g flow runs/s\n", seconds < 60 ? "less than a minute" : "about ",
+	          seconds < 60 ? "" : span_format((int64_t)seconds * 1000, span), preview->pace);
+}
+
+/* One line; all of it is on the page. */
+static void add_advice(struct text *t, const json_t *advice)
+{
+	const char *reasoning = json_string_value(json_object_get(advice, "reasoning"));
+	const char *unsure = json_string_value(json_object_get(advice, "unsure"));
+
+	if (advice == NULL)
+		return;
+	text_addf(t, "- **An AI agent looked at this plan; you decide.**");
+	if (reasoning != NULL) {
+		text_addf(t, " It would%s approve it, with confidence %.3g: ", json_is_true(json_object_get(advice, "approved")) ? "" : " not",
+		          json_number_value(json_object_get(advice, "confidence")));
+		text_add_markdown(t, reasoning, strlen(reasoning), REASON_MAX);
+	}
+	if (unsure != NULL) {
+		text_addf(t, " Its answer carries no approval: ");
+		text_add_markdown(t, unsure, strlen(unsure), REASON_MAX);
+	}
+	text_addf(t, "\n");
+}
+
+char *preview_form_markdown(const struct preview *preview, const struct plan *plan, const struct preview_form *form)
+{
+	struct text t = {.max = FORM_MAX};
+	char buf[TIME_TEXT_SIZE];
+
+	text_addf(&t, "**%" PRId64 " flow run%s would be deleted**%s\n\n- States: ", plan->total, plan->total == 1 ? "" : "s",
+	          plan->dry_run ? " (dry run: nothing will be deleted, whatever you decide)" : "");
+	preview_add_states(preview, plan, &t);
+	text_addf(&t, "\n- Older than ");
+	preview_add_period(plan, &t);
+	text_addf(&t, ": %s at or before %s", plan->by_end ? "ended" : "started", time_format_human(plan->cutoff, buf));
+	if (!plan->by_end && preview->stays.ended_within > 0)
+		text_addf(&t, "; %" PRId64 " of them ended after it", preview->stays.ended_within);
+	text_addf(&t, "\n- With them go ");
+	preview_add_extent(preview, plan, &t);
+	text_addf(&t, "\n");
+	add_stays(&t, preview, plan);
+	add_duration(&t, preview, plan);
+	if (form->until != 0)
+		text_addf(&t, "- Decide until %s; without a decision nothing is deleted\n", time_format_human(form->until, buf));
+	add_advice(&t, form->advice);
+	/* From the run's page, in either UI. */
+	if (form->page[0] != '\0')
+		text_addf(&t, "- [Flows, deployments and the oldest runs](../../artifacts/artifact/%s)\n", form->page);
+	text_addf(&t, "\n" PLAN_SHOWN "%s`\n", plan->digest);
+	return text_take(&t);
+}
