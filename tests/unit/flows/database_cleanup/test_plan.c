@@ -75,6 +75,67 @@ static void makes_the_predicate(void)
 	CHECK("released", plan.states == NULL && plan.slice_count == 0);
 }
 
+/* Types and names in slices of their own, in which no run can be twice; the age by the end in one slice instead of two. */
+static void chooses_by_types_names_and_ends(void)
+{
+	static const struct {
+		const char *name;
+		const char *states;
+		bool by_end;
+		int version;
+		const char *filters; /* in this order: their states, then starts and ends */
+	} rows[] = {
+#define TYPES(types) "{\"type\":{\"any_\":[" types "]}}"
+#define NAMES(types, names) "{\"name\":{\"any_\":[" names "]},\"type\":{\"any_\":[" types "]}}"
+#define ALL "\"COMPLETED\",\"FAILED\",\"CANCELLED\",\"CRASHED\""
+		{"names", "[\"A\", \"B\"]", false, 2, "[" NAMES(ALL, "\"A\",\"B\"") "," NAMES(ALL, "\"A\",\"B\"") "]"},
+		{"a type", "[\"FAILED\"]", false, 2, "[" TYPES("\"FAILED\"") "," TYPES("\"FAILED\"") "]"},
+		{"both", "[\"A\", \"CRASHED\", \"COMPLETED\"]", false, 2,
+		 "[" NAMES("\"FAILED\",\"CANCELLED\"", "\"A\"") "," NAMES("\"FAILED\",\"CANCELLED\"", "\"A\"") ","
+		 TYPES("\"CRASHED\",\"COMPLETED\"") "," TYPES("\"CRASHED\",\"COMPLETED\"") "]"},
+		{"all types leave nothing to names", "[" ALL ", \"A\"]", false, 2, "[" TYPES(ALL) "," TYPES(ALL) "]"},
+		{"by the end", "[\"A\", \"CRASHED\"]", true, 2,
+		 "[" NAMES("\"COMPLETED\",\"FAILED\",\"CANCELLED\"", "\"A\"") "," TYPES("\"CRASHED\"") "]"},
+		{"to version 0.1 all were names", "[\"CRASHED\"]", false, 1, "[" NAMES(ALL, "\"CRASHED\"") "," NAMES(ALL, "\"CRASHED\"") "]"},
+	};
+
+	EACH(row, rows)
+	{
+		AUTO_JSON *json = json_pack("{s:i, s:s, s:s, s:s, s:o, s:b}", "version", row->version, "planned_at", "2026-11-21T06:34:21.123456Z",
+		                            "cutoff", "2026-10-22T06:34:21.123456Z", "retention_period", "P30D", "states", unit_json(row->states),
+		                            "dry_run", 0);
+		AUTO_JSON *want = unit_json(row->filters);
+		AUTO_JSON *slices = json_array();
+		struct plan plan;
+		struct error err;
+		size_t i;
+		json_t *state;
+
+		/* As it would be stored: the same states, starts and ends in each slice. */
+		json_array_foreach(want, i, state)
+		{
+			json_t *start = row->by_end ? NULL : json_pack("{s:s, s:b}", "before_", "2026-10-22T06:34:21.123456Z", "is_null_", i % 2 == 1);
+			(void)json_array_append_new(slices, json_pack("{s:{s:O, s:o*, s:{s:s}}, s:i}", "filter", "state", state, "start_time", start,
+			                                              "end_time", "before_", row->by_end ? "2026-10-22T06:34:21.123456Z"
+			                                                                                 : "2026-11-21T06:34:21.123456Z", "count", 3));
+		}
+		(void)json_object_set(json, "slices", slices);
+		if (row->version > 1) {
+			AUTO_JSON *more = json_pack("{s:s, s:b, s:i, s:i}", "age_by", row->by_end ? "end" : "start", "top_level", 0, "subflows", 0,
+			                            "spared", 0);
+			(void)json_object_update(json, more);
+		}
+		if (!CHECK_RC(row->name, plan_decode(json, &plan, &err), 0, &err))
+			continue;
+		CHECK_INT(row->name, plan.slice_count, json_array_size(want));
+		AUTO_JSON *look = plan_look_filter(&plan);
+		CHECK(row->name, json_object_get(json_object_get(look, "start_time"), "is_null_") == NULL);
+		CHECK_STR(row->name, json_string_value(json_object_get(json_object_get(look, "state"), "operator")),
+		          json_array_size(want) == 4 || (row->by_end && json_array_size(want) == 2) ? "or_" : NULL);
+		plan_release(&plan);
+	}
+}
+
 /* A run that waits for its approval while the worker is renewed goes on: its plan is read, and keeps its digest. */
 static void reads_plans_of_version_0_1(void)
 {
@@ -360,7 +421,7 @@ static void narrows_a_slice_by_ids(void)
 	CHECK("nor all but none", slice_filter_ids(&slice, NULL, false) == NULL);
 }
 
-UNIT_SUITE("flows/database_cleanup/plan", TEST(makes_the_predicate), TEST(comes_back_from_the_server), TEST(reads_plans_of_version_0_1),
+UNIT_SUITE("flows/database_cleanup/plan", TEST(makes_the_predicate), TEST(comes_back_from_the_server), TEST(chooses_by_types_names_and_ends), TEST(reads_plans_of_version_0_1),
            TEST(has_a_stable_digest), TEST(refuses_a_changed_plan), TEST(shows_a_consistent_change),
            TEST(survives_counts_that_overflow), TEST(reaches_back_to_the_year_one), TEST(fails_with_the_server),
            TEST(counts_what_is_left), TEST(narrows_a_slice_by_ids))
