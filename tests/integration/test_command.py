@@ -79,9 +79,10 @@ def test_help_is_a_screen(dead_url, command):
     (["deploy", "--pool", "p", "--interval", "0"], "--interval"),
     (["deploy", "--pool", "p", "--interval", "-PT1H"], "--interval"),
     (["deploy", "--pool", "p", "--concurrency-limit", "-1"], "--concurrency-limit"),
-    (["deploy", "--pool", "p", "--param", "batch_size"], "KEY=JSON"),
-    (["deploy", "--pool", "p", "--param", "=1"], "KEY=JSON"),
-    (["deploy", "--pool", "p", "--param", "retention_period=P30D"], "quotes"),
+    (["deploy", "--pool", "p", "--param", "batch_size"], "KEY=VALUE"),
+    (["deploy", "--pool", "p", "--param", "=1"], "KEY=VALUE"),
+    (["deploy", "--pool", "p", "--param", "retention_period=30 days ago"], "config.retention_period"),
+    (["deploy", "--pool", "p", "--param", 'retention_period="P30D'], "quotes"),
     (["deploy", "--pool", "p", "--param", "config=5"], "object"),
     (["deploy", "--pool", "p", "--param", "batch_size=5"], "config.batch_size: 5 is less than the minimum of 10"),
     (["deploy", "--pool", "p", "--param", "days=5"], "config.days: there is no such field"),
@@ -102,7 +103,9 @@ def test_words_that_no_command_has(dead_url):
     listed = run_cli(dead_url, "help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     commands = [line.split()[0] for line in listed]
     assert len(commands) == 14 and "history" in commands
-    for command, words in [(command, words) for command in commands for words in (["--bogus"], ["one", "two", "three"])]:
+    rows = [(command, words) for command in commands for words in (["--bogus"], ["one", "two", "three"])]
+    rows.remove(("reject", ["one", "two", "three"]))  # it takes several runs
+    for command, words in rows:
         done = run_cli(dead_url, command, *words)
         assert done.returncode == 2 and done.stdout == "", done
         assert done.stderr.count("\n") == 1 and any(f"'{word}'" in done.stderr for word in words), done
