@@ -1,8 +1,13 @@
 """The run's log, as the UI shows it."""
 
 import logging
+import re
 
 from harness import parse_time
+
+# What is only for reading is left out where the server gives no answer for five seconds: the one warning of a run that completes.
+NO_ANSWER = re.compile(r"(the run's timeline|cleanup-[a-z]+) cannot be written, going on without: "
+                       r"(the (task runs?|artifact)( '[a-z -]+')?: )?no answer from \S+: (.* timed out |a request waited )")
 
 
 def test_lines_are_there_within_two_seconds(api, janitor, old):
@@ -37,4 +42,5 @@ def test_levels(api, janitor, old):
     run_id = janitor.ask(old(1)[0])
     janitor.approve(run_id)
     janitor.wait_log(run_id, "Completed: ")
-    assert {row["level"] for row in api.log_rows(run_id)} <= {logging.INFO, logging.DEBUG}
+    loud = [(row["level"], row["message"]) for row in api.log_rows(run_id) if row["level"] > logging.INFO]
+    assert [(level, message) for level, message in loud if level != logging.WARNING or not NO_ANSWER.match(message)] == []
