@@ -117,9 +117,9 @@ static int read_ended_within(struct prefect *prefect, const struct plan *plan, s
 	json_t *filter = plan->by_end ? json_pack("{s:o, s:{s:o}}", "state", of_types(state_terminal_types()), "start_time", "before_",
 	                                          json_time(plan->cutoff))
 	                              : plan_look_filter(plan);
-	json_t *within = json_pack("{s:o, s:o}", "after_", json_time(plan->cutoff), "before_", json_time(plan->planned_at));
+	AUTO_JSON *within = json_pack("{s:o, s:o}", "after_", json_time(plan->cutoff), "before_", json_time(plan->planned_at));
 
-	if (filter == NULL || within == NULL || json_object_set_new(filter, "end_time", within) != 0) {
+	if (filter == NULL || within == NULL || json_object_set(filter, "end_time", within) != 0) {
 		json_decref(filter);
 		return error_nomem(err);
 	}

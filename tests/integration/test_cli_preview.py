@@ -96,10 +96,10 @@ def test_pending_and_show(cli, janitor, old):
 
     title, *rows = cli("pending").stdout.splitlines()
     row = next(line for line in rows if run_id in line)
-    assert row.startswith(run["name"]) and " 59 min " in row and " 4 " in row
+    assert row.startswith(run["name"]) and " 2 d 23 h " in row and " 4 " in row
     # Right-aligned below their titles: since when it waits, and until when it can.
     since, left = (row[:title.index(name) + len(name)].rsplit("  ", 1)[-1].strip() for name in ("WAITING SINCE", "TIME LEFT"))
-    assert re.fullmatch(r"\d+ s", since) and left == "59 min"
+    assert re.fullmatch(r"\d+ s", since) and left == "2 d 23 h"
     shown = json.loads(cli("show", run["name"], "-o", "json").stdout)
     assert shown["description"] == janitor.preview(run_id) and shown["digest"] == run["digest"]
 
@@ -191,7 +191,7 @@ def test_they_only_read(server, proxy, janitor, old):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["preview", "--retention-period", "30 days"], "'30 days' is not an ISO 8601 duration"),
+    (["preview", "--retention-period", "a month"], "'a month'"),
     (["preview", "--states", "A,,B"], "config.states_to_clean[1]"),
     (["preview", "--batch-size", "5"], "'5' is not a whole number from 10 to 1000"),
     (["preview", "--batch-size", "many"], "'many' is not a whole number from 10 to 1000"),

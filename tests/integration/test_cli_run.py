@@ -143,9 +143,9 @@ def test_what_comes_next_is_told(cli, api, idle, worker):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--retention-period", "30"], "'30'"),
+    (["--retention-period", "soon"], "'soon'"),
     (["--batch-size", "1001"], "'1001' is not a whole number from 10 to 1000"),
-    (["--states", "Nope"], "'Nope' is not one of"),
+    (["--states", "Completd"], "did you mean 'Completed'?"),
     (["--deployment", "no-such"], "'no-such'"),
     (["--pool", "no-such-pool"], "'no-such-pool'"),
 ], ids=lambda value: value[0] if isinstance(value, list) else "")

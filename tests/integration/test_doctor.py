@@ -221,7 +221,7 @@ def test_schedules(doctor, idle, api):
     late = from_now(minutes=-30)
     idle.trigger(more={"scheduled_time": str(late - timedelta(hours=1))})  # by hand: says nothing of the schedule
     assert doctor(idle).checks["schedule"]["status"] == "ok", doctor(idle).checks["schedule"]
-    idle.trigger(more={"scheduled_time": str(late), "tags": ["auto-scheduled"]})
+    api.trigger(idle.deployment_id, scheduled_time=str(late), tags=["auto-scheduled"])
     doctor(idle).assert_only("fail", "schedule", f"{late:%Y-%m-%d %H:%M:%S} UTC", "no worker has taken it")
 
 

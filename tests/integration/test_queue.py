@@ -171,17 +171,20 @@ def renew(api, lease):
 
 
 def test_a_slot_is_held_and_given_back(api, db, cli, old, worker):
-    """While the run waits for its answer the server takes the slot back: the next run is planned meanwhile."""
+    """While the run waits for its answer the server takes the slot back: the next run asks meanwhile, and takes its place."""
     limited = Janitor(api, db, cli, "--concurrency-limit", 1)
     worker(limited.pool)
-    runs = [limited.ask(old(2)[0]) for _ in range(2)]
+    first = limited.ask(old(2)[0])
+    second = api.trigger(limited.deployment_id, {"config": {"states_to_clean": [old(2)[0]]}}, enforce=False)
+    api.wait_question(second)
+    runs = [first, second]
     for run_id in runs:
         running = next(state for state in db.states(run_id) if state["type"] == "RUNNING")
         assert running["state_details"]["deployment_concurrency_lease_id"]
     assert slots(api, limited.deployment_id) == 0
-    for run_id in runs:
-        assert limited.approve(run_id)["deleted"] == 2
-        assert not any("the slot of" in line for line in api.logs(run_id))
+    assert "superseded by" in api.wait_state(first, "Cancelled")["state"]["message"]
+    assert limited.approve(second)["deleted"] == 2
+    assert not any("the slot of" in line for run_id in runs for line in api.logs(run_id))
 
 
 @pytest.mark.versions
