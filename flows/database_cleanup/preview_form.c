@@ -17,18 +17,48 @@ static void add_stays(struct text *t, const struct preview *preview, const struc
 		return;
 	preview_stays_add(&preview->stays, plan, &stays);
 	if (stays.len > 0)
-		text_addf(t, "- Old runs that stay: %s\n", text_str(&stays));
+		text_addf(t, "- Stay: %s\n", text_str(&stays));
 }
 
-static void add_duration(struct text *t, const struct preview *preview, const struct plan *plan)
+/* A line of the dialog has room for some fifty letters. */
+static const char *minutes_of(time_us t, char buf[TIME_TEXT_SIZE])
 {
-	char span[TIME_TEXT_SIZE];
+	char whole[TIME_TEXT_SIZE];
 
-	if (plan->dry_run || preview->pace <= 0)
+	(void)snprintf(buf, TIME_TEXT_SIZE, "%.16s UTC", time_format_human(t, whole));
+	return buf;
+}
+
+static void add_decision(struct text *t, const struct preview *preview, const struct plan *plan, time_us until)
+{
+	bool paced = !plan->dry_run && preview->pace > 0;
+	double seconds = paced ? (double)plan->total / preview->pace : 0;
+	char buf[TIME_TEXT_SIZE];
+
+	if (until == 0 && !paced)
 		return;
-	double seconds = (double)plan->total / preview->pace;
-	text_addf(t, "- Takes %s%s, at the last cleanup's %.3g flow runs/s\n", seconds < 60 ? "less than a minute" : "about ",
-	          seconds < 60 ? "" : span_format((int64_t)seconds * 1000, span), preview->pace);
+	text_addf(t, "- ");
+	if (until != 0)
+		text_addf(t, "Decide until %s", minutes_of(until, buf));
+	if (paced)
+		text_addf(t, "%s takes %s%s", until != 0 ? ";" : "It", seconds < 60 ? "less than a minute" : "about ",
+		          seconds < 60 ? "" : span_format((int64_t)seconds * 1000, buf));
+	text_addf(t, "\n");
+}
+
+static void add_extent(struct text *t, const struct preview *preview, const struct plan *plan)
+{
+	const struct preview_extent *extent = &preview->extent;
+
+	if (!extent->known) {
+		text_addf(t, "- With task runs, logs and artifacts\n");
+		return;
+	}
+	int64_t lines = extent->logs_known || extent->log_runs == 0
+	                        ? extent->log_lines
+	                        : (int64_t)((double)extent->log_lines / (double)extent->log_runs * (double)plan->total);
+	text_addf(t, "- With %" PRId64 " task runs, %" PRId64 " artifacts, %s%" PRId64 " log lines\n", extent->task_runs, extent->artifacts,
+	          extent->logs_known ? "" : "about ", lines);
 }
 
 /* One line; all of it is on the page. */
@@ -60,22 +90,18 @@ char *preview_form_markdown(const struct preview *preview, const struct plan *pl
 	text_addf(&t, "**%" PRId64 " flow run%s would be deleted**%s\n\n- States: ", plan->total, plan->total == 1 ? "" : "s",
 	          plan->dry_run ? " (dry run: nothing will be deleted, whatever you decide)" : "");
 	preview_add_states(preview, plan, &t);
-	text_addf(&t, "\n- Older than ");
+	text_addf(&t, "\n- %s before %s (", plan->by_end ? "Ended" : "Started", minutes_of(plan->cutoff, buf));
 	preview_add_period(plan, &t);
-	text_addf(&t, ": %s at or before %s", plan->by_end ? "ended" : "started", time_format_human(plan->cutoff, buf));
+	text_addf(&t, ")\n");
 	if (!plan->by_end && preview->stays.ended_within > 0)
-		text_addf(&t, "; %" PRId64 " of them ended after it", preview->stays.ended_within);
-	text_addf(&t, "\n- With them go ");
-	preview_add_extent(preview, plan, &t);
-	text_addf(&t, "\n");
+		text_addf(&t, "- %" PRId64 " of them ended after that\n", preview->stays.ended_within);
+	add_extent(&t, preview, plan);
 	add_stays(&t, preview, plan);
-	add_duration(&t, preview, plan);
-	if (form->until != 0)
-		text_addf(&t, "- Decide until %s; without a decision nothing is deleted\n", time_format_human(form->until, buf));
+	add_decision(&t, preview, plan, form->until);
 	add_advice(&t, form->advice);
 	/* From the run's page, in either UI. */
 	if (form->page[0] != '\0')
-		text_addf(&t, "- [Flows, deployments and the oldest runs](../../artifacts/artifact/%s)\n", form->page);
+		text_addf(&t, "- [Flows, deployments, oldest runs](../../artifacts/artifact/%s)\n", form->page);
 	text_addf(&t, "\n" PLAN_SHOWN "%s`\n", plan->digest);
 	return text_take(&t);
 }

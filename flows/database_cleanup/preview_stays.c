@@ -182,10 +182,10 @@ void preview_stays_add(const struct preview_stays *stays, const struct plan *pla
 	}
 	if (plan->spared > 0) {
 		part(text, &parts);
-		text_addf(text, "%" PRId64 " subflow runs%s", plan->spared, plan->top_level ? "" : " of a parent that has not ended");
+		text_addf(text, "%" PRId64 " subflow runs%s", plan->spared, plan->top_level ? "" : " of unfinished parents");
 	}
 	if (stays->unfinished > 0) {
 		part(text, &parts);
-		text_addf(text, "%" PRId64 " not finished (oldest %s)", stays->unfinished, time_format_human(stays->unfinished_since, buf));
+		text_addf(text, "%" PRId64 " not finished (oldest %.10s)", stays->unfinished, time_format_human(stays->unfinished_since, buf));
 	}
 }

@@ -22,7 +22,10 @@ async function resume() {
 	seen.question = await page.getByRole('tabpanel').innerText();
 	await picture('paused');
 	const dialog = await openForm();
-	seen.fields = (await dialog.getByLabel('Delete these flow runs?').boundingBox());
+	// What is really seen: not cut off by the dialog's own edge, nor by the screen's.
+	seen.visible = await dialog.getByLabel(/Delete these flow runs/).evaluate((field) => new Promise((resolve) => {
+		new IntersectionObserver(([entry]) => resolve(entry.intersectionRatio)).observe(field);
+	}));
 	seen.form = await dialog.innerText();
 	seen.link = await dialog.getByRole('link', { name: /Flows, deployments/ }).evaluate((link) => link.href);
 	await picture('form');
@@ -50,8 +53,8 @@ async function readResult() {
 
 async function readPreview() {
 	await page.goto(seen.link);
-	await page.getByRole('main').getByRole('row').first().waitFor();
-	seen.rows = await page.getByRole('main').getByRole('row').allInnerTexts();
+	await page.getByRole('main').locator('table tr').first().waitFor();
+	seen.rows = await page.getByRole('main').locator('table tr').allInnerTexts();
 	await picture('preview');
 	await page.goBack();
 }

@@ -45,7 +45,7 @@ export async function openForm() {
 	await page.getByRole('main').getByRole('button', { name: 'Open menu' }).click();
 	await page.getByRole('menuitem', { name: 'Resume' }).click();
 	const dialog = page.getByRole('dialog');
-	await dialog.getByLabel('Delete these flow runs?').waitFor();
+	await dialog.getByLabel(/Delete these flow runs/).waitFor();
 	return dialog;
 }
 
@@ -53,7 +53,7 @@ export const resumeButton = (dialog) => dialog.getByRole('button', { name: /Subm
 
 // Chooses yes or no in the form of the V2 UI.
 export async function choose(dialog, value) {
-	await dialog.getByLabel('Delete these flow runs?').click();
+	await dialog.getByLabel(/Delete these flow runs/).click();
 	await page.getByRole('option', { name: String(value), exact: true }).click();
 }
 

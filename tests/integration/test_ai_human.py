@@ -98,7 +98,7 @@ def test_what_it_says_is_harmless_in_the_form(ai, old):
     state, ids = old(1)
     run_id = ai.use(**ADVISE).investigate(state, look(), decide(reasoning=evil, concerns=[evil]))
     asked(ai, run_id, ids)
-    raw = ai.preview(run_id).replace("[Flows, deployments and the oldest runs](", "") + ai.page(run_id)
+    raw = ai.preview(run_id).replace("[Flows, deployments, oldest runs](", "") + ai.page(run_id)
     assert "<" not in raw and "](" not in raw and "\x1b" not in raw and "\u202e" not in raw
     assert not any(line.lstrip().startswith("# Approved") for line in raw.splitlines())
     ai.answer(run_id, False)

@@ -38,7 +38,7 @@ def assert_run_is_clean(db, run_id, preview):
         assert not CONTROL.search(state["message"] or "") and len(state["message"] or "") <= 1000
 
 
-LINK = re.compile(r"^- \[Flows, deployments and the oldest runs\]\(\.\./\.\./artifacts/artifact/[0-9a-f-]{36}\)$", re.MULTILINE)
+LINK = re.compile(r"^- \[Flows, deployments, oldest runs\]\(\.\./\.\./artifacts/artifact/[0-9a-f-]{36}\)$", re.MULTILINE)
 
 
 def assert_preview_is_whole(form, page):

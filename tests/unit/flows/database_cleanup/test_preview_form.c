@@ -38,15 +38,15 @@ static void says_what_somebody_has_to_know(void)
 	          "**900 flow runs would be deleted**\n"
 	          "\n"
 	          "- States: Completed 900, CRASHED 0\n"
-	          "- Older than 30 days: started at or before 2026-11-21 06:34:21 UTC; 5 of them ended after it\n"
-	          "- With them go 12 task runs, 3 artifacts, about 1800 log lines (going by 20 flow runs), their states and inputs\n"
-	          "- Old runs that stay: 7 in other states (Skip\\_ped); 1 without an end time; 2 subflow runs of a parent that has not ended; "
-	          "4 not finished (oldest 2026-11-20 06:34:21 UTC)\n"
-	          "- Takes about 6 min 00 s, at the last cleanup's 2.5 flow runs/s\n"
-	          "- Decide until 2026-12-24 06:34:21 UTC; without a decision nothing is deleted\n"
+	          "- Started before 2026-11-21 06:34 UTC (30 days)\n"
+	          "- 5 of them ended after that\n"
+	          "- With 12 task runs, 3 artifacts, about 1800 log lines\n"
+	          "- Stay: 7 in other states (Skip\\_ped); 1 without an end time; 2 subflow runs of unfinished parents; "
+	          "4 not finished (oldest 2026-11-20)\n"
+	          "- Decide until 2026-12-24 06:34 UTC; takes about 6 min 00 s\n"
 	          "- **An AI agent looked at this plan; you decide.** It would not approve it, with confidence 0.4: Ask \\*Ada\\* Its answer "
 	          "carries no approval: too unsure\n"
-	          "- [Flows, deployments and the oldest runs](../../artifacts/artifact/" PAGE ")\n"
+	          "- [Flows, deployments, oldest runs](../../artifacts/artifact/" PAGE ")\n"
 	          "\n"
 	          "Plan `sha256:" DIGEST "`\n");
 	json_decref(plan.states);
@@ -63,8 +63,8 @@ static void leaves_out_what_is_not_known(void)
 	preview.stays.known = false;
 	AUTO_FREE char *text = preview_form_markdown(&preview, &plan, &(struct preview_form){.page = ""});
 	CHECK_HAS("dry run", text, "**1 flow run would be deleted** (dry run: nothing will be deleted, whatever you decide)\n");
-	CHECK_LACKS("what stays", text, "stay");
-	CHECK_LACKS("nothing is deleted that takes time", text, "Takes");
+	CHECK_LACKS("what stays", text, "Stay");
+	CHECK_LACKS("nothing is deleted that takes time", text, "takes");
 	CHECK_LACKS("until", text, "Decide until");
 	CHECK_LACKS("link", text, "](");
 	CHECK_LACKS("advice", text, "AI agent");
