@@ -1,6 +1,6 @@
 // Somebody opens the form in the V2 UI and goes for lunch. Meanwhile the run ends and is retried: another plan, another question.
 // Then the old dialog is submitted. Wants (ui.mjs) besides: run, api, notes.
-import { choose, openForm, page, picture, play, press, resumeButton, seen, wanted } from './ui.mjs';
+import { choose, openForm, page, picture, play, resumeButton, seen, wanted } from './ui.mjs';
 
 const run = () => page.request.get(`${wanted.api}/flow_runs/${wanted.run}`).then((answer) => answer.json());
 
@@ -29,9 +29,9 @@ async function submitTheOldDialog() {
 	await set({ type: 'FAILED', name: 'Failed', message: 'ended meanwhile' });
 	await set({ type: 'SCHEDULED', name: 'AwaitingRetry' });
 	await waitForQuestion(2);
-	await press(resumeButton(dialog), '/resume');
-	await page.getByText(/is not one of/).first().waitFor();
-	seen.refusal = await page.getByText(/is not one of/).first().innerText();
+	const answer = page.waitForResponse((response) => response.url().endsWith('/resume'));
+	await resumeButton(dialog).click();
+	seen.refusal = (await (await answer).json()).details.reason;
 	await picture('outlived');
 	seen.state = (await run()).state_name;
 }

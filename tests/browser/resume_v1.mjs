@@ -12,8 +12,10 @@ async function resume() {
 	// Who has not decided has not rejected: this UI does not even send it.
 	await dialog.getByRole('button', { name: 'Submit' }).click();
 	await dialog.getByText("'approve' is a required property").waitFor();
+	// A list that opens below the field, and closes when it loses the focus.
 	await dialog.getByRole('group').first().getByRole('button').click();
-	await page.getByRole('option', { name: 'true', exact: true }).or(page.getByText('true', { exact: true })).last().click();
+	await page.keyboard.press('ArrowDown');
+	await page.keyboard.press('Enter');
 	await dialog.getByRole('textbox').first().fill(wanted.notes);
 	seen.resumed = await press(dialog.getByRole('button', { name: 'Submit' }), '/resume');
 	await dialog.waitFor({ state: 'hidden' });
