@@ -409,14 +409,11 @@ int cleanup_run_read(struct session *session, const struct cleanup_run *run, str
 int cleanup_run_preview(struct session *session, const struct cleanup_run *run, const struct plan *plan, char **ret_page,
                         struct error *err)
 {
-	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", run->run.id, "key", "any_", PREVIEW_PAGE_KEY);
 	struct artifact *found;
 	size_t count;
 
 	*ret_page = NULL;
-	if (filter == NULL)
-		return error_nomem(err);
-	int rc = artifact_filter(session->prefect, &(struct artifact_query){.artifacts = filter, .limit = PAGES_READ}, &found, &count, err);
+	int rc = artifact_of_run(session->prefect, run->run.id, PREVIEW_PAGE_KEY, PAGES_READ, &found, &count, err);
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < count && *ret_page == NULL; i++) {

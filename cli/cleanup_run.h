@@ -22,8 +22,8 @@ struct cleanup_run {
 /* Is it Paused with a question? */
 bool cleanup_run_is_open(const struct cleanup_run *run);
 
-/* Finds the run by its id, by its name, or by the first CLEANUP_RUN_PREFIX_MIN or more digits of its id (dashes count), among the latest runs. ERR_USAGE, with what would be right, where there is none, it is of another flow, or
- * several have the name. */
+/* Finds the run by its id, by its name, or by the first CLEANUP_RUN_PREFIX_MIN or more digits of its id (dashes count), among the
+ * latest runs. ERR_USAGE, with what would be right, where there is none, it is of another flow, or several have the name. */
 int cleanup_run_find(struct session *session, const char *id_or_name, struct cleanup_run *ret_run,
                      struct error *err) MUST_CHECK;
 

@@ -281,16 +281,8 @@ static int add_tags(json_t *tags, const json_t *more)
 	json_t *tag;
 
 	json_array_foreach(more, i, tag)
-	{
-		bool there = false;
-		size_t k;
-		json_t *other;
-
-		json_array_foreach(tags, k, other)
-			there = there || json_equal(other, tag);
-		if (!there && json_array_append(tags, tag) != 0)
+		if (!json_list_has(tags, tag) && json_array_append(tags, tag) != 0)
 			return -1;
-	}
 	return 0;
 }
 

@@ -122,17 +122,6 @@ static void print_parameters(const json_t *existing, const json_t *body, FILE *o
 			print_parameter(field, value, NULL, out);
 }
 
-static bool has_tag(const json_t *tags, const json_t *wanted)
-{
-	size_t i;
-	json_t *tag;
-
-	json_array_foreach(tags, i, tag)
-		if (json_equal(tag, wanted))
-			return true;
-	return false;
-}
-
 /* "a, b": the tags that are not in @other; true where there is one. */
 static bool add_tags(struct text *text, const json_t *tags, const json_t *other)
 {
@@ -141,7 +130,7 @@ static bool add_tags(struct text *text, const json_t *tags, const json_t *other)
 
 	json_array_foreach(tags, i, tag)
 	{
-		if (has_tag(other, tag))
+		if (json_list_has(other, tag))
 			continue;
 		text_addf(text, "%s", text->len > 0 ? ", " : "");
 		add_value(text, tag);

@@ -236,17 +236,12 @@ static void draw_bar(struct follower *follower, double percent, const char *desc
 
 static int tell_progress(struct follower *follower, struct error *err)
 {
-	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", follower->id, "key", "any_",
-	                              PROGRESS_ARTIFACT_KEY);
 	struct artifact *found;
 	size_t count;
 
 	if (follower->quiet || !follower->session->style.terminal)
 		return 0;
-	if (filter == NULL)
-		return error_nomem(err);
-	int rc = artifact_filter(follower->session->prefect, &(struct artifact_query){.artifacts = filter, .limit = 1}, &found,
-	                         &count, err);
+	int rc = artifact_of_run(follower->session->prefect, follower->id, PROGRESS_ARTIFACT_KEY, 1, &found, &count, err);
 	if (rc != 0)
 		return rc;
 	if (count > 0 && json_is_number(found[0].data))

@@ -17,7 +17,6 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
                               const struct question *question)
 {
 	struct flow_ctx *ctx = calloc(1, sizeof *ctx);
-	const char *since = json_string_value(json_object_get(run->state, "timestamp"));
 
 	if (ctx == NULL)
 		return NULL;
@@ -28,7 +27,8 @@ struct flow_ctx *flow_ctx_new(struct worker *worker, struct prefect *prefect, st
 	ctx->question = *question;
 	ctx->checked_ms = clock_mono_ms();
 	ctx->shown = text_dup(json_string_value(json_object_get(run->state, "message")));
-	if (since == NULL || !time_parse(since, &ctx->running_since))
+	ctx->running_since = state_time(run->state);
+	if (ctx->running_since == 0)
 		ctx->running_since = run->start_time;
 	ctx->run = *run;
 	*run = (struct flow_run){0};

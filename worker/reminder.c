@@ -19,11 +19,9 @@ static time_us end_of(const struct flow_run *run)
 time_us reminder_of_run(const struct flow_run *run, int number)
 {
 	const json_t *reminded = json_object_get(run->labels, LABEL_REMINDED);
-	time_us asked_at = 0;
+	time_us asked_at = state_time(run->state);
 
-	if (json_integer_value(reminded) == number || !time_parse(json_text_of(run->state, "timestamp"), &asked_at))
-		return 0;
-	return reminder_time(asked_at, end_of(run));
+	return json_integer_value(reminded) == number || asked_at == 0 ? 0 : reminder_time(asked_at, end_of(run));
 }
 
 /* The label first: it is better to remind once too little than again and again. */

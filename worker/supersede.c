@@ -129,9 +129,8 @@ int supersede_late(struct worker *worker, struct prefect *prefect, const struct 
 /* What @run asks; false where it asks nothing, or that cannot be read. */
 static bool read_asking(const struct flow_run *run, struct asking *ret_asking)
 {
-	*ret_asking = (struct asking){.run = run};
-	return question_of_run(run, &ret_asking->number, NULL) == 0 && ret_asking->number != 0 &&
-	       time_parse(json_text_of(run->state, "timestamp"), &ret_asking->asked_at);
+	*ret_asking = (struct asking){.run = run, .asked_at = state_time(run->state)};
+	return question_of_run(run, &ret_asking->number, NULL) == 0 && ret_asking->number != 0 && ret_asking->asked_at != 0;
 }
 
 static bool asked_later(const struct asking *asking, const char *than_id, time_us than_asked_at)
@@ -230,13 +229,13 @@ int supersede_older(struct worker *worker, struct prefect *prefect, const char *
 int supersede_is_due(struct prefect *prefect, const char *id, const char *deployment_id, const json_t *state, bool *ret_due,
                      struct error *err)
 {
+	const time_us asked_at = state_time(state);
 	struct asking other;
-	time_us asked_at;
 	struct flow_run *runs;
 	size_t count;
 
 	*ret_due = false;
-	if (deployment_id[0] == '\0' || !time_parse(json_text_of(state, "timestamp"), &asked_at))
+	if (deployment_id[0] == '\0' || asked_at == 0)
 		return 0;
 	int rc = list_paused(prefect, deployment_id, &runs, &count, err);
 	if (rc != 0)

@@ -59,10 +59,9 @@ static int is_gone(struct take_over *t, const char *name, bool *ret_gone, struct
 
 static time_us state_since(const struct flow_run *run)
 {
-	const char *text = json_string_value(json_object_get(run->state, "timestamp"));
-	time_us since = 0;
+	time_us since = state_time(run->state);
 
-	return text != NULL && time_parse(text, &since) ? since : INT64_MAX;
+	return since != 0 ? since : INT64_MAX;
 }
 
 /* Who has a run: the claim of a Pending one goes before its labels, which may be those of an earlier attempt.

@@ -37,10 +37,15 @@ int artifact_update(struct prefect *prefect, const char *id, const char *descrip
 	                     "/artifacts/%s", id);
 }
 
+/* An ArtifactFilter; NULL without memory. */
+static json_t *filter_of_run(const char *flow_run_id, const char *key)
+{
+	return json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", flow_run_id, "key", "any_", key);
+}
+
 int artifact_put(struct prefect *prefect, const struct artifact_text *text, char ret_id[UUID_SIZE], struct error *err)
 {
-	AUTO_JSON *mine = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", text->flow_run_id, "key", "any_",
-	                            text->key != NULL ? text->key : "");
+	AUTO_JSON *mine = filter_of_run(text->flow_run_id, text->key != NULL ? text->key : "");
 	struct artifact *found;
 	size_t count;
 
@@ -86,6 +91,16 @@ int artifact_filter(struct prefect *prefect, const struct artifact_query *query,
 		return error_prefix(err, rc, "POST /artifacts/filter");
 	*ret_artifacts = artifacts;
 	return 0;
+}
+
+int artifact_of_run(struct prefect *prefect, const char *flow_run_id, const char *key, int limit, struct artifact **ret_artifacts,
+                    size_t *ret_count, struct error *err)
+{
+	AUTO_JSON *filter = filter_of_run(flow_run_id, key);
+
+	if (filter == NULL)
+		return error_nomem(err);
+	return artifact_filter(prefect, &(struct artifact_query){.artifacts = filter, .limit = limit}, ret_artifacts, ret_count, err);
 }
 
 void artifacts_release(struct artifact *artifacts, size_t count)

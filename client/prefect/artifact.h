@@ -57,6 +57,10 @@ int artifact_filter(struct prefect *prefect, const struct artifact_query *query,
                     size_t *ret_count, struct error *err) MUST_CHECK;
 void artifacts_release(struct artifact *artifacts, size_t count);
 
+/* The same for those of one flow run under one key, the latest first. */
+int artifact_of_run(struct prefect *prefect, const char *flow_run_id, const char *key, int limit, struct artifact **ret_artifacts,
+                    size_t *ret_count, struct error *err) MUST_CHECK;
+
 /* POST /artifacts/count. */
 int artifact_count(struct prefect *prefect, const struct artifact_query *query, int64_t *ret_count,
                    struct error *err) MUST_CHECK;

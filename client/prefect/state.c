@@ -29,17 +29,34 @@ bool state_type_is_live(enum state_type type)
 	return type >= STATE_PENDING && type <= STATE_CANCELLING;
 }
 
-json_t *state_terminal_types(void)
+static json_t *types_that_are(bool terminal)
 {
 	json_t *types = json_array();
 
 	for (const struct json_name *n = state_type_names; n->name != NULL; n++)
-		if (state_type_is_terminal((enum state_type)n->value) &&
+		if (state_type_is_terminal((enum state_type)n->value) == terminal &&
 		    json_array_append_new(types, json_string(n->name)) != 0) {
 			json_decref(types);
 			return NULL;
 		}
 	return types;
+}
+
+json_t *state_terminal_types(void)
+{
+	return types_that_are(true);
+}
+
+json_t *state_unfinished_types(void)
+{
+	return types_that_are(false);
+}
+
+time_us state_time(const json_t *state)
+{
+	time_us time = 0;
+
+	return time_parse(json_text_of(state, "timestamp"), &time) ? time : 0;
 }
 
 static const struct json_field state_fields[] = {

@@ -31,6 +31,11 @@ bool state_type_is_live(enum state_type type);
 
 /* A JSON array of the terminal types' names: a new reference, NULL without memory. */
 json_t *state_terminal_types(void);
+/* The same of all others. */
+json_t *state_unfinished_types(void);
+
+/* When the server set @state, as it gives a run's state (an object; NULL for none); 0: not known. */
+time_us state_time(const json_t *state);
 
 struct state {
 	int type;          /* enum state_type */

@@ -343,9 +343,7 @@ static enum call still_in_slice(struct deletion *d, const struct slice *slice, j
 	}
 	if (result != CALL_OK)
 		return result;
-	const char *since = count == 1 ? json_string_value(json_object_get(runs[0].state, "timestamp")) : NULL;
-	time_us moved = 0;
-	*ret_in = count == 1 && (since == NULL || !time_parse(since, &moved) || moved <= d->plan->planned_at);
+	*ret_in = count == 1 && state_time(runs[0].state) <= d->plan->planned_at;
 	flow_runs_release(runs, count);
 	return CALL_OK;
 }

@@ -5,42 +5,8 @@
 #include <string.h>
 
 #include "client/prefect/flow_run.h"
+#include "flows/database_cleanup/chosen_states.h"
 #include "flows/database_cleanup/spared.h"
-
-/* What the policy's states come to. */
-struct chosen {
-	json_t *types;       /* owned: terminal types that are named as such, all their runs */
-	json_t *names;       /* owned: names of states */
-	json_t *other_types; /* owned: terminal types that are not in `types`: where the names are looked for */
-};
-
-static void chosen_release(struct chosen *chosen)
-{
-	json_decref(chosen->types);
-	json_decref(chosen->names);
-	json_decref(chosen->other_types);
-}
-
-/* Version 0.1 took everything for a name. */
-static int chosen_states(const struct plan *plan, struct chosen *ret_chosen, struct error *err)
-{
-	AUTO_JSON *terminal = state_terminal_types();
-	struct chosen chosen = {.types = json_array(), .names = json_array(), .other_types = json_array()};
-	bool made = terminal != NULL && chosen.types != NULL && chosen.names != NULL && chosen.other_types != NULL;
-	size_t i;
-	json_t *one;
-
-	json_array_foreach(plan->states, i, one)
-		made = made && json_array_append(plan->version > 1 && json_list_has(terminal, one) ? chosen.types : chosen.names, one) == 0;
-	json_array_foreach(terminal, i, one)
-		made = made && (json_list_has(chosen.types, one) || json_array_append(chosen.other_types, one) == 0);
-	if (!made) {
-		chosen_release(&chosen);
-		return error_nomem(err);
-	}
-	*ret_chosen = chosen;
-	return 0;
-}
 
 /* The predicate of one slice. What each clause guarantees:
  *
@@ -62,7 +28,7 @@ static int chosen_states(const struct plan *plan, struct chosen *ret_chosen, str
  * Where the age goes by the end (age_by), there is no clause of the start, and end_time.before_ is the cutoff.
  *
  * One list per clause: Prefect 3.4 to 3.8 silently drop a state clause that has both any_ and not_any_. */
-static json_t *make_filter(const struct plan *plan, const struct chosen *chosen, bool by_type, bool started)
+static json_t *make_filter(const struct plan *plan, const struct chosen_states *chosen, bool by_type, bool started)
 {
 	json_t *name = by_type ? NULL : json_pack("{s:O}", "any_", chosen->names);
 	json_t *start = plan->by_end ? NULL : json_pack("{s:o, s:b}", "before_", json_time(plan->cutoff), "is_null_", !started);
@@ -90,7 +56,7 @@ void plan_release(struct plan *plan)
 	*plan = (struct plan){0};
 }
 
-static int add_slice(struct plan *plan, const struct chosen *chosen, bool by_type, bool started, struct error *err)
+static int add_slice(struct plan *plan, const struct chosen_states *chosen, bool by_type, bool started, struct error *err)
 {
 	struct slice *slice = &plan->slices[plan->slice_count++];
 
@@ -103,9 +69,9 @@ static int add_slice(struct plan *plan, const struct chosen *chosen, bool by_typ
 /* The same slices in the same order, whenever they are built. */
 static int build_filters(struct plan *plan, struct error *err)
 {
-	struct chosen chosen;
+	struct chosen_states chosen;
 
-	int rc = chosen_states(plan, &chosen, err);
+	int rc = chosen_states_of(plan, &chosen, err);
 	if (rc != 0)
 		return rc;
 	plan->slice_count = 0;
@@ -117,7 +83,7 @@ static int build_filters(struct plan *plan, struct error *err)
 		if (any && rc == 0 && !plan->by_end)
 			rc = add_slice(plan, &chosen, by_type, /* started= */ false, err);
 	}
-	chosen_release(&chosen);
+	chosen_states_release(&chosen);
 	return rc;
 }
 

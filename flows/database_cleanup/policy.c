@@ -77,8 +77,6 @@ static void read_retention(const json_t *value, struct policy *policy, struct te
 static void read_state(json_t *states, size_t i, json_t *value, struct text *problems)
 {
 	const char *name = json_string_value(value);
-	size_t k;
-	json_t *other;
 
 	if (name == NULL) {
 		PROBLEM(problems, "config.states_to_clean[%zu]: %s is not the name of a state", i, type_name(value));
@@ -88,12 +86,10 @@ static void read_state(json_t *states, size_t i, json_t *value, struct text *pro
 		PROBLEM(problems, "config.states_to_clean[%zu]: a state's name has 1 to %d characters", i, STATE_NAME_MAX);
 		return;
 	}
-	json_array_foreach(states, k, other)
-		if (json_equal(other, value)) {
-			PROBLEM(problems, "config.states_to_clean[%zu]: '%s' is named twice", i, name);
-			return;
-		}
-	(void)json_array_append(states, value);
+	if (json_list_has(states, value))
+		PROBLEM(problems, "config.states_to_clean[%zu]: '%s' is named twice", i, name);
+	else
+		(void)json_array_append(states, value);
 }
 
 static void read_states(const json_t *value, struct policy *policy, struct text *problems)

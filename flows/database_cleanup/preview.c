@@ -291,11 +291,16 @@ void preview_add_states(const struct preview *preview, const struct plan *plan, 
 	}
 }
 
-/* A number is the server's, or says that it is none. */
-void preview_add_extent(const struct preview *preview, const struct plan *plan, struct text *t)
+int64_t preview_log_lines(const struct preview_extent *extent, const struct plan *plan)
 {
-	const struct preview_extent *extent = &preview->extent;
+	if (extent->logs_known || extent->log_runs == 0)
+		return extent->log_lines;
+	return (int64_t)((double)extent->log_lines / (double)extent->log_runs * (double)plan->total);
+}
 
+/* A number is the server's, or says that it is none. */
+static void add_extent(struct text *t, const struct preview_extent *extent, const struct plan *plan)
+{
 	if (!extent->known) {
 		text_addf(t, "their task runs, states, inputs, logs and artifacts");
 		return;
@@ -304,9 +309,7 @@ void preview_add_extent(const struct preview *preview, const struct plan *plan, 
 	if (extent->logs_known)
 		text_addf(t, "%" PRId64 " log lines", extent->log_lines);
 	else if (extent->log_runs > 0)
-		text_addf(t, "about %" PRId64 "%s log lines (going by %" PRId64 " flow runs)",
-		          (int64_t)((double)extent->log_lines / (double)extent->log_runs * (double)plan->total),
-		          extent->log_lines >= PREFECT_PAGE_MAX ? " or more" : "", extent->log_runs);
+		text_addf(t, "about %" PRId64 "%s log lines (going by %" PRId64 " flow runs)", preview_log_lines(extent, plan), extent->log_lines >= PREFECT_PAGE_MAX ? " or more" : "", extent->log_runs);
 	else
 		text_addf(t, "their log lines");
 	text_addf(t, ", their states and inputs");
@@ -331,7 +334,7 @@ static void add_head(struct text *t, const struct preview *preview, const struct
 		text_addf(t, "\n- Newest: %s", time_format_human(preview->newest, buf));
 	}
 	text_addf(t, "\n- With them go ");
-	preview_add_extent(preview, plan, t);
+	add_extent(t, &preview->extent, plan);
 	if (preview->stays.known) {
 		AUTO_TEXT stays = {.max = 1000};
 		preview_stays_add(&preview->stays, plan, &stays);

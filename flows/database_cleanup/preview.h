@@ -62,11 +62,12 @@ bool preview_shows_plan(const char *markdown, const struct plan *plan);
 /* When a run started, or was to start. */
 time_us preview_run_age(const struct flow_run *run);
 
-/* Appends the parts that the long preview and the form share: "30 days", as far as it is that; "Completed 12, TimedOut 3"; what goes
- * with the runs. */
+/* Appends the parts that the long preview and the form share: "30 days", as far as it is that; "Completed 12, TimedOut 3". */
 void preview_add_period(const struct plan *plan, struct text *t);
 void preview_add_states(const struct preview *preview, const struct plan *plan, struct text *t);
-void preview_add_extent(const struct preview *preview, const struct plan *plan, struct text *t);
+
+/* Log lines of all runs of the plan, going by those that were looked at. */
+int64_t preview_log_lines(const struct preview_extent *extent, const struct plan *plan);
 
 /* The long preview as Markdown: the counts, the table of flows, the oldest runs. Names are escaped and cut. At most
  * PREVIEW_MARKDOWN_MAX bytes. The caller frees it; NULL without memory. */

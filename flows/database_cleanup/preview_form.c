@@ -54,11 +54,8 @@ static void add_extent(struct text *t, const struct preview *preview, const stru
 		text_addf(t, "- With task runs, logs and artifacts\n");
 		return;
 	}
-	int64_t lines = extent->logs_known || extent->log_runs == 0
-	                        ? extent->log_lines
-	                        : (int64_t)((double)extent->log_lines / (double)extent->log_runs * (double)plan->total);
 	text_addf(t, "- With %" PRId64 " task runs, %" PRId64 " artifacts, %s%" PRId64 " log lines\n", extent->task_runs, extent->artifacts,
-	          extent->logs_known ? "" : "about ", lines);
+	          extent->logs_known ? "" : "about ", preview_log_lines(extent, plan));
 }
 
 /* One line; all of it is on the page. */

@@ -12,8 +12,8 @@
 #define PREVIEW_TABLE_ROWS 25
 #define PREVIEW_PAGE_KEY "cleanup-preview"
 
-/* Fills in what goes with the runs of a preview that was collected, what stays, and the pace of the last cleanup: read before anybody approves. That it cannot be read
- * is no error, and told in the preview. Reads only. */
+/* Fills in what goes with the runs of a preview that was collected, what stays, and the pace of the last cleanup: read before anybody
+ * approves. That it cannot be read is no error, and told in the preview. Reads only. */
 void preview_measure(struct prefect *prefect, const struct plan *plan, struct preview *preview);
 
 /* Collects the preview and all that is measured, and shows it as the step "preview": the artifact, whose id goes to @ret_page ("" where

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/prefect/flow_run.h"
+#include "flows/database_cleanup/chosen_states.h"
 
 #define NAME_MAX_BYTES 40
 
@@ -55,32 +56,25 @@ static void note_name(struct preview_stays *stays, const char *name)
 /* The states that the plan does not name: how many runs, and some of the names. */
 static int read_others(struct prefect *prefect, const struct plan *plan, struct preview_stays *stays, struct error *err)
 {
-	AUTO_JSON *terminal = state_terminal_types();
-	AUTO_JSON *types = json_array();
-	AUTO_JSON *names = json_array();
-	bool made = terminal != NULL && types != NULL && names != NULL;
-	size_t i;
-	json_t *one;
-
-	json_array_foreach(terminal, i, one)
-		made = made && (json_list_has(plan->states, one) || json_array_append(types, one) == 0);
-	json_array_foreach(plan->states, i, one)
-		made = made && (json_list_has(terminal, one) || json_array_append(names, one) == 0);
-	if (!made)
-		return error_nomem(err);
-	if (json_array_size(types) == 0)
-		return 0;
-
+	struct chosen_states chosen;
 	struct flow_run *runs;
 	size_t found;
-	AUTO_JSON *filter = old_and_ended(plan, json_incref(types), json_array_size(names) > 0 ? json_incref(names) : NULL);
-	int rc = count(prefect, json_incref(filter), &stays->other_states, err);
+
+	int rc = chosen_states_of(plan, &chosen, err);
+	if (rc != 0)
+		return rc;
+	bool any = json_array_size(chosen.other_types) > 0;
+	AUTO_JSON *filter = old_and_ended(plan, json_incref(chosen.other_types),
+	                                  json_array_size(chosen.names) > 0 ? json_incref(chosen.names) : NULL);
+	chosen_states_release(&chosen);
+	if (any)
+		rc = count(prefect, json_incref(filter), &stays->other_states, err);
 	if (rc != 0 || stays->other_states == 0)
 		return rc;
 	rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = filter, .limit = 50}, &runs, &found, err);
 	if (rc != 0)
 		return rc;
-	for (i = 0; i < found; i++)
+	for (size_t i = 0; i < found; i++)
 		if (runs[i].state_name != NULL)
 			note_name(stays, runs[i].state_name);
 	flow_runs_release(runs, found);
@@ -89,8 +83,7 @@ static int read_others(struct prefect *prefect, const struct plan *plan, struct 
 
 static json_t *unfinished(const struct plan *plan)
 {
-	return json_pack("{s:o, s:{s:o}}", "state", of_types(json_pack("[s, s, s, s, s]", "SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")),
-	                 "start_time", "before_", json_time(plan->cutoff));
+	return json_pack("{s:o, s:{s:o}}", "state", of_types(state_unfinished_types()), "start_time", "before_", json_time(plan->cutoff));
 }
 
 static int read_unfinished(struct prefect *prefect, const struct plan *plan, struct preview_stays *stays, struct error *err)

@@ -378,14 +378,11 @@ bool report_learn(json_t *report, const json_t *written)
  * that is started again at the very end does not know, and less so a worker that tells of a run that ended without its body. */
 static int read_written(struct flow_ctx *ctx, json_t *report, bool *ret_written, struct error *err)
 {
-	AUTO_JSON *filter = json_pack("{s:{s:[s]}, s:{s:[s]}}", "flow_run_id", "any_", flow_run_id(ctx), "key", "any_", REPORT_KEY);
 	struct artifact *found;
 	size_t count;
 
 	*ret_written = false;
-	int rc = filter == NULL ? error_nomem(err)
-	                        : artifact_filter(flow_api(ctx), &(struct artifact_query){.artifacts = filter, .limit = 10}, &found,
-	                                          &count, err);
+	int rc = artifact_of_run(flow_api(ctx), flow_run_id(ctx), REPORT_KEY, 10, &found, &count, err);
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < count && !*ret_written; i++) {

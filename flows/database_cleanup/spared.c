@@ -8,38 +8,36 @@
 #define PARENTS_MAX 5000
 #define DEPTH_MAX 50
 
-/* Adds the ids of all runs that match @filter to @ids, page by page; each page leaves out those that are known: runs that come
- * and go meanwhile shift no page. @with_subflows: only runs that have subflow runs. Stops at @most. */
+/* Adds the ids of all runs that match @filter to @ids, page by page. @with_subflows: only runs that have subflow runs. Stops at
+ * @most. */
 static int add_matching(struct prefect *prefect, const json_t *filter, bool with_subflows, json_t *ids, size_t most, struct error *err)
 {
 	AUTO_JSON *task_runs = with_subflows ? json_pack("{s:{s:b}}", "subflow_runs", "exists_", 1) : NULL;
-	AUTO_JSON *known = json_array();
-	AUTO_JSON *query = json_deep_copy(filter);
-	struct flow_run *runs;
+	AUTO_JSON *seen = json_object();
+	const char *id;
+	json_t *value;
 	size_t count;
 
-	if (query == NULL || known == NULL || (with_subflows && task_runs == NULL) ||
-	    json_object_set_new(query, "id", json_pack("{s:O}", "not_any_", known)) != 0)
+	if (seen == NULL || (with_subflows && task_runs == NULL))
 		return error_nomem(err);
 	do {
-		int rc = flow_run_filter(prefect, &(struct flow_run_query){.flow_runs = query, .task_runs = task_runs}, &runs, &count, err);
+		struct flow_run *runs;
+		int rc = flow_run_filter_unseen(prefect, &(struct flow_run_query){.flow_runs = filter, .task_runs = task_runs}, seen, &runs,
+		                                &count, err);
 		if (rc != 0)
 			return rc;
-		for (size_t i = 0; rc == 0 && i < count; i++)
-			if (json_array_append_new(known, json_string(runs[i].id)) != 0)
-				rc = error_nomem(err);
 		flow_runs_release(runs, count);
-		if (rc != 0)
-			return rc;
-	} while (count == PREFECT_PAGE_MAX && json_array_size(ids) + json_array_size(known) < most);
-	return json_array_extend(ids, known) == 0 ? 0 : error_nomem(err);
+	} while (count == PREFECT_PAGE_MAX && json_array_size(ids) + json_object_size(seen) < most);
+	json_object_foreach(seen, id, value)
+		if (json_array_append_new(ids, json_string(id)) != 0)
+			return error_nomem(err);
+	return 0;
 }
 
 /* Runs with subflows that had not ended by @planned_at: unfinished now, or ended since. */
 static int find_unfinished(struct prefect *prefect, time_us planned_at, json_t *ids, struct error *err)
 {
-	AUTO_JSON *now = json_pack("{s:{s:{s:[s, s, s, s, s]}}}", "state", "type", "any_", "SCHEDULED", "PENDING", "RUNNING", "PAUSED",
-	                           "CANCELLING");
+	AUTO_JSON *now = json_pack("{s:{s:{s:o}}}", "state", "type", "any_", state_unfinished_types());
 	AUTO_JSON *since = json_pack("{s:{s:{s:o}}, s:{s:o}}", "state", "type", "any_", state_terminal_types(), "end_time", "after_",
 	                             json_time(planned_at));
 
