@@ -1,6 +1,7 @@
 """The MCP client against Prefect's own MCP server, which asks the test's Prefect server."""
 
 import contextlib
+import fcntl
 import json
 import subprocess
 
@@ -15,13 +16,14 @@ READ_ONLY = {"get_identity", "get_dashboard", "get_deployments", "get_flows", "g
 SECRET = "sk-topsecret"
 
 
-@pytest.fixture(scope="module")
-def mcp_server(mcp_command):
-    """Its command; and the client is built."""
+@pytest.fixture(scope="module", autouse=True)
+def client():
+    """It is built, one at a time: lanes run side by side."""
     kind = PROGRAM.parent.name
     build = [f"BUILD={kind}"] if kind != "build" else []
-    subprocess.run(["make", "--silent", "WERROR=1", CLIENT.relative_to(PROJECT), *build], cwd=PROJECT, check=True)
-    return mcp_command
+    with open(PROJECT / ".prefect/mcp-client.lock", "w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        subprocess.run(["make", "--silent", "WERROR=1", CLIENT.relative_to(PROJECT), *build], cwd=PROJECT, check=True)
 
 
 @pytest.fixture
@@ -39,11 +41,11 @@ def talk(steps, **how):
 
 
 @pytest.fixture
-def over_http(mcp_server, settings, tmp_path):
+def over_http(mcp_command, settings, tmp_path):
     """The address of an MCP server that listens; more settings may be given."""
     with contextlib.ExitStack() as at_the_end:
         yield lambda **more: at_the_end.enter_context(
-            prefect_mcp.listening(mcp_server, settings | more, tmp_path / "mcp.log"))
+            prefect_mcp.listening(mcp_command, settings | more, tmp_path / "mcp.log"))
 
 
 def check_session(old, api_url, **how):
@@ -68,8 +70,8 @@ def check_session(old, api_url, **how):
     assert not refused["is_error"] and refused["structured"]["success"] is False  # so the server says it
 
 
-def test_over_stdio(server, old, mcp_server, settings):
-    check_session(old, server.url, command=mcp_server, environment=settings)
+def test_over_stdio(server, old, mcp_command, settings):
+    check_session(old, server.url, command=mcp_command, environment=settings)
 
 
 @pytest.mark.parametrize("more", [{}, {"FASTMCP_JSON_RESPONSE": "true"}, {"FASTMCP_STATELESS_HTTP": "true"}],
@@ -78,9 +80,9 @@ def test_over_http(server, old, over_http, more):
     check_session(old, server.url, url=over_http(**more) + "/")
 
 
-def test_a_prefect_that_is_down(mcp_server, settings):
+def test_a_prefect_that_is_down(mcp_command, settings):
     settings |= {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    [identity] = talk([["get_identity", {}]], command=mcp_server, environment=settings)
+    [identity] = talk([["get_identity", {}]], command=mcp_command, environment=settings)
     assert identity["structured"]["success"] is False and not identity["is_error"]
 
 
@@ -89,8 +91,8 @@ def test_nothing_of_ours_reaches_the_child(settings):
     assert "exit status 7; its last words: '0'" in error["text"] and SECRET not in error["text"]
 
 
-def test_a_program_that_is_no_mcp_server(mcp_server, settings):
-    for command, words in ((f"{mcp_server.replace('prefect-mcp-server', 'python')} -c 'import nothing'", "ModuleNotFoundError"),
+def test_a_program_that_is_no_mcp_server(mcp_command, settings):
+    for command, words in ((f"{mcp_command.replace('prefect-mcp-server', 'python')} -c 'import nothing'", "ModuleNotFoundError"),
                            ("uvx-that-is-not-there --from prefect-mcp", "command not found")):
         [error] = talk(["list"], command=command, environment=settings)
         assert words in error["text"] and "PREFECT_JANITOR_AI_MCP_COMMAND" in error["text"]
